@@ -1,0 +1,121 @@
+/**
+ * Who may import whom: DESIGN.md section 7 as one table. A folder may import itself, what its row names, and
+ * packages; everything else is an error. `types` rows may be imported for their types alone.
+ */
+const table = {
+  'src/kernel': [],
+  'src/protocol': ['src/kernel'],
+  'src/domain': ['src/kernel'],
+  'src/application': ['src/domain', 'src/kernel'],
+  'src/config': ['src/protocol', 'src/kernel'],
+  'src/observability': ['src/config', 'src/kernel'],
+  'src/infrastructure': [
+    'src/application',
+    'src/domain',
+    'src/kernel',
+    'src/config',
+    'src/observability',
+    'embedded',
+  ],
+  'src/delivery': [
+    'src/application/ports',
+    'src/application/executor.ts',
+    'src/application/outcome.ts',
+    'src/domain',
+    'src/protocol',
+    'src/kernel',
+    'src/observability',
+    'src/config',
+  ],
+  'src/presence': ['src/application/ports', 'src/protocol', 'src/kernel', 'src/observability', 'src/config'],
+  'src/identity': [
+    'src/application/ports',
+    'src/infrastructure/postgres',
+    'src/kernel',
+    'src/config',
+    'src/observability',
+  ],
+  'src/gateway': [
+    'src/application',
+    'src/delivery',
+    'src/presence',
+    'src/protocol',
+    'src/domain',
+    'src/kernel',
+    'src/config',
+    'src/observability',
+  ],
+  'src/http': [
+    'src/application',
+    'src/delivery',
+    'src/identity',
+    'src/protocol',
+    'src/domain',
+    'src/kernel',
+    'src/config',
+    'src/observability',
+  ],
+  projections: [
+    'src/domain',
+    'src/kernel',
+    'src/application/ports',
+    'src/infrastructure/postgres',
+    'src/observability',
+  ],
+  embedded: ['src/kernel'],
+  sdk: ['src/protocol', 'src/kernel'],
+};
+
+const escape = (path) => path.replace(/[.]/g, '\\.');
+const rows = Object.entries(table).map(([from, to]) => ({
+  name: `${from.replace('src/', '')}-imports`,
+  severity: 'error',
+  comment: `${from} may import only: ${to.join(', ') || 'nothing'}`,
+  from: { path: `^${from}/`, pathNot: '\\.spec\\.ts$' },
+  to: {
+    path: '^(src|projections|embedded|sdk|tools|test|bench)/',
+    pathNot: [from, ...to].map((path) => `^${escape(path)}${path.endsWith('.ts') ? '$' : '/'}`),
+  },
+}));
+
+module.exports = {
+  forbidden: [
+    ...rows,
+    {
+      name: 'model-imports',
+      severity: 'error',
+      comment: 'a read model is pure: only the runner touches Postgres',
+      from: { path: '^projections/(?!runner)[^/]+/', pathNot: '\\.spec\\.ts$' },
+      to: { path: '^src/(application|infrastructure)/' },
+    },
+    {
+      name: 'no-circular',
+      severity: 'error',
+      from: {},
+      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+    },
+    {
+      name: 'not-to-test',
+      severity: 'error',
+      comment: 'product code never imports tests',
+      from: { pathNot: '^test/|\\.spec\\.ts$' },
+      to: { path: '^test/|\\.spec\\.ts$' },
+    },
+    {
+      name: 'no-undeclared-package',
+      severity: 'error',
+      from: { pathNot: '^test/|\\.spec\\.ts$' },
+      to: { dependencyTypes: ['npm-no-pkg', 'npm-unknown'] },
+    },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    exclude: { path: '^(dist|coverage)/' },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['import', 'require', 'node', 'default', 'types'],
+    },
+  },
+};

