@@ -1,0 +1,56 @@
+import type { ServerWritableStream } from '@grpc/grpc-js';
+import type { ReadReq, ReadResp } from '@eventstore/db-client/generated/streams_pb';
+import type { EmbeddedEventStore } from '../engine/event-store';
+import { exhausted, toCallError, unavailable } from './errors';
+import { Outbound } from './outbound';
+import { readLog, readStream } from './read';
+import { parseReadRequest, type ReadRequest } from './read-request';
+import { subscribeToLog, subscribeToStream } from './subscribe';
+
+/** All clients together; one more is refused with RESOURCE_EXHAUSTED. */
+export const READS_MAX = 20_000;
+
+/** Reads and subscriptions: one call of the protocol, told apart by its options. */
+export class ReadCalls {
+  private running = 0;
+
+  constructor(
+    private readonly store: EmbeddedEventStore,
+    private readonly appendBytesMax: number,
+    private readonly readsMax: number,
+  ) {}
+
+  readonly handle = (call: ServerWritableStream<ReadReq, ReadResp>): void => {
+    void this.answer(call);
+  };
+
+  private async answer(call: ServerWritableStream<ReadReq, ReadResp>): Promise<void> {
+    const outbound = new Outbound<ReadResp>(call);
+    this.running++;
+    try {
+      if (this.running > this.readsMax) throw exhausted(`${this.readsMax} reads are under way.`);
+      await this.run(parseReadRequest(call.request), outbound);
+      if (!outbound.gone) call.end();
+    } catch (error) {
+      if (!outbound.gone) call.emit('error', toCallError(error, this.appendBytesMax));
+    } finally {
+      this.running--;
+    }
+  }
+
+  private async run(request: ReadRequest, outbound: Outbound<ReadResp>): Promise<void> {
+    const { store } = this;
+    const { target, count, structuredIds } = request;
+    if (count === undefined) {
+      const subscription = { store, outbound, structuredIds };
+      if (target.kind === 'stream') await subscribeToStream(subscription, target);
+      else await subscribeToLog(subscription, target);
+      // A subscription ends by itself only because the store does: the client then connects anew.
+      if (!outbound.gone) throw unavailable('The event store is closing.');
+      return;
+    }
+    const reading = { store, outbound, request, count };
+    if (target.kind === 'stream') await readStream(reading, target);
+    else await readLog(reading, target);
+  }
+}

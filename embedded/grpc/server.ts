@@ -1,0 +1,112 @@
+import { Server, ServerCredentials } from '@grpc/grpc-js';
+import { StreamsService, type IStreamsServer } from '@eventstore/db-client/generated/streams_grpc_pb';
+import type { EmbeddedEventStore } from '../engine/event-store';
+import { basicAuthentication, type Accounts } from './access';
+import { handleAppend } from './append';
+import { handleBatchAppend } from './batch-append';
+import { handleDelete, handleTombstone } from './delete';
+import { addNodeServices } from './node-services';
+import { ReadCalls, READS_MAX } from './read-call';
+
+const LOOPBACK = '127.0.0.1';
+/** As in EventStoreDB. */
+const APPEND_BYTES_MAX = 1_048_576;
+/** Larger than an append may be, so that one that is too large is refused by name and disturbs no other. */
+const MESSAGE_BYTES_MAX = 17 * 1_048_576;
+/** Of names and passwords a client sends along. */
+const HEADER_BYTES_MAX = 16_384;
+/** Of one connection; a client keeps further calls to itself until one ends. */
+const CALLS_PER_CONNECTION_MAX = 10_000;
+/** How long calls under way may go on when the door closes. */
+const DRAIN_MS = 500;
+
+export interface DoorOptions {
+  /** Default: loopback, the only one that is safe without TLS and accounts. */
+  readonly host?: string;
+  /** 0: a free one. */
+  readonly port: number;
+  /** PEM. Absent: plain text. */
+  readonly tls?: { readonly certificate: Buffer; readonly key: Buffer };
+  /** Absent: whoever reaches the port may do everything. */
+  readonly accounts?: Accounts;
+  /** Reads and subscriptions of all clients together. */
+  readonly readsMax?: number;
+  readonly warn: (message: string) => void;
+}
+
+/** The engine's second door: an EventStoreDB client of any language may come in. */
+export interface GrpcDoor {
+  readonly host: string;
+  readonly port: number;
+  /** Ends all calls; the engine stays open. Twice is harmless. */
+  close(): Promise<void>;
+}
+
+/**
+ * Serves a store by EventStoreDB's protocol, as a single leader.
+ * @throws Error when the port cannot be had, or the certificate cannot be used
+ */
+export async function openGrpcDoor(store: EmbeddedEventStore, options: DoorOptions): Promise<GrpcDoor> {
+  const host = options.host ?? LOOPBACK;
+  const server = new Server({
+    'grpc.max_receive_message_length': MESSAGE_BYTES_MAX,
+    'grpc.max_metadata_size': HEADER_BYTES_MAX,
+    'grpc.max_concurrent_streams': CALLS_PER_CONNECTION_MAX,
+    ...(options.accounts === undefined ? {} : { interceptors: [basicAuthentication(options.accounts)] }),
+  });
+  let port = options.port;
+  server.addService(StreamsService, streams(store, options.readsMax ?? READS_MAX));
+  addNodeServices(server, store, () => ({ host, port }));
+  port = await bind(server, `${host}:${options.port}`, options.tls);
+  warnOfDangers(options, host);
+  let closing: Promise<void> | undefined;
+  return { host, port, close: () => (closing ??= shutDown(server)) };
+}
+
+function streams(store: EmbeddedEventStore, readsMax: number): IStreamsServer {
+  const reads = new ReadCalls(store, APPEND_BYTES_MAX, readsMax);
+  return {
+    read: reads.handle,
+    append: handleAppend(store, APPEND_BYTES_MAX),
+    batchAppend: handleBatchAppend(store, APPEND_BYTES_MAX),
+    delete: handleDelete(store, APPEND_BYTES_MAX),
+    tombstone: handleTombstone(store, APPEND_BYTES_MAX),
+  };
+}
+
+async function bind(server: Server, address: string, tls: DoorOptions['tls']): Promise<number> {
+  const credentials =
+    tls === undefined
+      ? ServerCredentials.createInsecure()
+      : ServerCredentials.createSsl(null, [{ cert_chain: tls.certificate, private_key: tls.key }]);
+  return new Promise((resolve, reject) => {
+    server.bindAsync(address, credentials, (error, port) => {
+      if (error === null) resolve(port);
+      else reject(error);
+    });
+  });
+}
+
+function warnOfDangers(options: DoorOptions, host: string): void {
+  const dangers = [
+    ...(options.tls === undefined ? ['nothing is encrypted (no TLS)'] : []),
+    ...(options.accounts === undefined ? ['everybody who reaches it may read and write everything'] : []),
+  ];
+  if (dangers.length === 0) return;
+  const loopback = host === LOOPBACK || host === '::1' || host === 'localhost';
+  const open = loopback ? '' : ' IT IS OPEN TO THE NETWORK.';
+  options.warn(`The event store's gRPC door on ${host} is NOT protected: ${dangers.join('; ')}.${open}`);
+}
+
+async function shutDown(server: Server): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(() => {
+      server.forceShutdown();
+      resolve();
+    }, DRAIN_MS);
+    server.tryShutdown(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}
