@@ -1,0 +1,115 @@
+import { randomUUID } from 'node:crypto';
+import * as fc from 'fast-check';
+import { createTestDatabase, type TestDatabase } from '../test/support/postgres';
+import { WrittenConversation } from '../test/support/written-conversation';
+import { project } from '../test/support/projected';
+import { logOf, steps, userNamed } from '../test/support/arbitrary-conversations';
+import type { Recorded } from '../src/domain/conversation/events';
+import type { ConversationId, Seq } from '../src/kernel/ids';
+import { tableFacts } from './table-facts';
+import { ConversationFold } from './verify/conversation-fold';
+import { differencesBetween } from './verify/facts';
+
+/** Hundreds of batches each, on a machine that may be busy. */
+const RUN_MS_MAX = 120_000;
+
+let db: TestDatabase;
+beforeAll(async () => {
+  db = await createTestDatabase();
+});
+afterAll(() => db.drop());
+
+const apply = (events: readonly Recorded[]): Promise<void> => project(db.database, events);
+
+async function differences(log: readonly Recorded[]): Promise<readonly string[]> {
+  const folds = new Map<ConversationId, ConversationFold>();
+  for (const recorded of log) {
+    const fold = folds.get(recorded.conversationId) ?? new ConversationFold();
+    folds.set(recorded.conversationId, fold);
+    fold.add(recorded);
+  }
+  const all: string[] = [];
+  for (const [id, fold] of folds)
+    all.push(...differencesBetween(fold.facts(), await tableFacts(db.database, id)));
+  return all;
+}
+
+/** The log in batches of these sizes, over and over. */
+function* cut(log: readonly Recorded[], sizes: readonly number[]): Generator<readonly Recorded[]> {
+  for (let begin = 0, n = 0; begin < log.length; n++) {
+    const size = sizes[n % sizes.length] ?? 1;
+    yield log.slice(begin, begin + size);
+    begin += size;
+  }
+}
+
+const sizes = fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 5 });
+
+describe('the read models', () => {
+  it(
+    'equal a plain fold of the log, however it is cut into batches',
+    async () => {
+      await fc.assert(
+        fc.asyncProperty(steps(120), sizes, async (script, batches) => {
+          const log = logOf(script, randomUUID);
+          for (const batch of cut(log, batches)) await apply(batch);
+          expect(await differences(log)).toEqual([]);
+        }),
+        { numRuns: 60 },
+      );
+    },
+    RUN_MS_MAX,
+  );
+
+  it(
+    'do not change when batches are applied again, at once or after later ones',
+    async () => {
+      await fc.assert(
+        fc.asyncProperty(
+          steps(80),
+          sizes,
+          fc.array(fc.nat(30), { maxLength: 8 }),
+          async (script, batches, again) => {
+            const log = logOf(script, randomUUID);
+            const applied: (readonly Recorded[])[] = [];
+            for (const batch of cut(log, batches)) {
+              await apply(batch);
+              applied.push(batch);
+              const earlier = applied[(again[applied.length % (again.length + 1)] ?? 0) % applied.length];
+              await apply(earlier ?? batch);
+            }
+            expect(await differences(log)).toEqual([]);
+            // The latest first: what an old batch undoes is not done again by a later one.
+            for (const batch of applied.toReversed()) await apply(batch);
+            expect(await differences(log)).toEqual([]);
+          },
+        ),
+        { numRuns: 80 },
+      );
+    },
+    RUN_MS_MAX,
+  );
+
+  it('show the last of two edits of one batch, and bring nothing deleted back', async () => {
+    const ann = userNamed('ann');
+    for (const size of [1, 100]) {
+      const conversation = new WrittenConversation([ann]);
+      const [kept, deleted] = [conversation.send(ann), conversation.send(ann)];
+      const edit = (target: Seq, version: number): Seq =>
+        conversation.add({
+          type: 'MessageEdited',
+          by: ann,
+          target,
+          content: { type: 'text', body: `version ${version}` },
+          version,
+        });
+      edit(kept, 2);
+      edit(kept, 3);
+      conversation.add({ type: 'MessageDeleted', by: ann, target: deleted });
+      edit(deleted, 2);
+      const batches = [...cut(conversation.events, [size])];
+      for (const batch of [...batches, ...batches.toReversed()]) await apply(batch);
+      expect(await differences(conversation.events)).toEqual([]);
+    }
+  });
+});

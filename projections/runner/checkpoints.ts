@@ -1,0 +1,53 @@
+import type { Queryable } from '../../src/infrastructure/postgres/database';
+import {
+  formatProgress,
+  PROGRESS_CHANNEL,
+  type Progress,
+} from '../../src/infrastructure/postgres/progress-channel';
+import { formatPosition, parsePosition, POSITION_START, type Position } from '../../src/kernel/position';
+
+/** Where each of the projections stands; POSITION_START for one that has never run. */
+export async function readCheckpoints(
+  database: Queryable,
+  names: readonly string[],
+): Promise<ReadonlyMap<string, Position>> {
+  const rows = await database.query<{ projection: string; position: string }>(
+    'SELECT projection, position FROM read.checkpoints WHERE projection = ANY($1)',
+    [names],
+  );
+  const known = new Map(rows.map((row) => [row.projection, parsePosition(row.position)]));
+  return new Map(names.map((name) => [name, known.get(name) ?? POSITION_START]));
+}
+
+/**
+ * Moves the checkpoints forward, never back, in the transaction that wrote the rows; whoever listens is told when
+ * it commits.
+ */
+export async function writeCheckpoints(
+  client: Queryable,
+  names: readonly string[],
+  progress: Progress,
+): Promise<void> {
+  const { position } = progress;
+  await client.query(
+    `WITH moved AS (
+       INSERT INTO read.checkpoints AS c (projection, position, commit_position, prepare_position, updated_at)
+       SELECT name, $2, $3::numeric, $4::numeric, clock_timestamp() FROM unnest($1::text[]) AS name
+       ON CONFLICT (projection) DO UPDATE
+       SET position = excluded.position, commit_position = excluded.commit_position,
+           prepare_position = excluded.prepare_position, updated_at = excluded.updated_at
+       WHERE (c.commit_position, c.prepare_position) < (excluded.commit_position, excluded.prepare_position)
+       RETURNING 1
+     )
+     SELECT pg_notify($5, $6) WHERE EXISTS (SELECT FROM moved)`,
+    [
+      names,
+      formatPosition(position),
+      position.commit.toString(),
+      position.prepare.toString(),
+      PROGRESS_CHANNEL,
+      formatProgress(progress),
+    ],
+    'checkpoints.write',
+  );
+}

@@ -1,0 +1,10 @@
+import type { ConversationId, Seq } from '../../kernel/ids';
+import type { Position } from '../../kernel/position';
+
+/** How far the read models are. */
+export abstract class ProjectionProgress {
+  /** True as soon as the live read models have passed `position`; false when `timeoutMs` runs out first. */
+  abstract waitForPosition(position: Position, timeoutMs: number): Promise<boolean>;
+  /** True as soon as the live read models hold `seq` of the conversation; false on time-out. */
+  abstract waitForSeq(conversationId: ConversationId, seq: Seq, timeoutMs: number): Promise<boolean>;
+}

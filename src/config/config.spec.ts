@@ -1,0 +1,86 @@
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DEFAULT_LIMITS } from '../protocol/limits';
+import { envExample } from './env-example';
+import { ConfigurationError, loadConfig } from './load-config';
+import { SETTINGS } from './settings';
+
+const folders: string[] = [];
+
+function fresh(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'parley-config-'));
+  folders.push(folder);
+  return folder;
+}
+
+afterAll(() => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
+
+function sentencesOf(environment: Record<string, string>): readonly string[] {
+  try {
+    loadConfig({ DATA_DIR: fresh(), ...environment });
+  } catch (error) {
+    if (error instanceof ConfigurationError) return error.sentences;
+    throw error;
+  }
+  return [];
+}
+
+describe('configuration', () => {
+  it('has a default for everything', () => {
+    const config = loadConfig({ DATA_DIR: fresh() });
+    expect(config.port).toBe(3000);
+    expect([...config.roles]).toEqual(['gateway', 'projector', 'worker']);
+    expect(config.editWindowMs).toBe(5 * 60_000);
+    expect(config.limits).toEqual(DEFAULT_LIMITS);
+    expect(config.rateLimits).toBe(true);
+  });
+
+  it.each([
+    ['PORT', '70000', 'PORT must be a whole number from 0 to 65535, not "70000".'],
+    ['PORT', '0x10', 'PORT must be a whole number from 0 to 65535, not "0x10".'],
+    ['ROLES', 'gateway,cook', 'ROLES must be one of gateway, projector, worker, not "gateway,cook".'],
+    ['RATE_LIMITS', 'no', 'RATE_LIMITS must be one of on, off, not "no".'],
+    ['JWT_SECRET', 'short', 'JWT_SECRET must be at least 32 bytes long, not the value given.'],
+    [
+      'DATABASE_URL',
+      'mysql://x',
+      'DATABASE_URL must be a URL that begins with postgres:// or postgresql://, not "mysql://x".',
+    ],
+  ])('stops on a wrong %s and names it', (name, value, sentence) => {
+    expect(sentencesOf({ [name]: value })).toEqual([sentence]);
+  });
+
+  it('takes an event store elsewhere or a door to the one inside, not both', () => {
+    const url = 'esdb+discover://cluster:2113';
+    expect(loadConfig({ DATA_DIR: fresh(), EVENTSTORE_URL: url }).eventStoreUrl).toBe(url);
+    expect(loadConfig({ DATA_DIR: fresh(), EVENTSTORE_GRPC_PORT: '2113' }).eventStoreGrpcPort).toBe(2113);
+    expect(sentencesOf({ EVENTSTORE_URL: url, EVENTSTORE_GRPC_PORT: '2113' })).toEqual([
+      'EVENTSTORE_GRPC_PORT must be absent with EVENTSTORE_URL: there is no embedded engine to open.',
+    ]);
+  });
+
+  it('tells all that is wrong at once', () => {
+    expect(sentencesOf({ PORT: 'x', ROLES: 'y', HEARTBEAT_MS: '1' })).toHaveLength(3);
+  });
+
+  it('takes an empty variable as absent', () => {
+    expect(loadConfig({ DATA_DIR: fresh(), PORT: '' }).port).toBe(3000);
+  });
+
+  it('makes the JWT secret once, for its owner alone, and keeps it', () => {
+    const dataDir = fresh();
+    const first = loadConfig({ DATA_DIR: dataDir }).jwtSecret;
+    expect(first.length).toBeGreaterThanOrEqual(32);
+    expect(loadConfig({ DATA_DIR: dataDir }).jwtSecret).toBe(first);
+    expect(statSync(join(dataDir, 'jwt-secret')).mode & 0o077).toBe(0);
+    expect(loadConfig({ DATA_DIR: fresh() }).jwtSecret).not.toBe(first);
+  });
+
+  it('is listed whole in .env.example', () => {
+    expect(readFileSync(join(__dirname, '../../.env.example'), 'utf8')).toBe(envExample());
+    expect(new Set(Object.values(SETTINGS).map(({ name }) => name)).size).toBe(Object.keys(SETTINGS).length);
+  });
+});

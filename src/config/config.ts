@@ -1,0 +1,33 @@
+import type { Limits } from '../protocol/limits';
+
+export type NodeRole = 'gateway' | 'projector' | 'worker';
+
+/** The whole configuration, parsed once from the environment at start and injected from there. */
+export interface Config {
+  readonly port: number;
+  /** Address to listen on. */
+  readonly host: string;
+  /** Absolute. */
+  readonly dataDir: string;
+  /** undefined: the embedded engine under `dataDir`. */
+  readonly eventStoreUrl: string | undefined;
+  /** undefined: an embedded Postgres under `dataDir`. */
+  readonly databaseUrl: string | undefined;
+  /** undefined: presence and cross-node frames stay in this process. */
+  readonly redisUrl: string | undefined;
+  readonly roles: ReadonlySet<NodeRole>;
+  /** undefined: the embedded engine has no gRPC door. */
+  readonly eventStoreGrpcPort: number | undefined;
+  readonly rateLimits: boolean;
+  readonly jwtSecret: string;
+  readonly accessTokenTtlMs: number;
+  readonly refreshTokenTtlMs: number;
+  readonly editWindowMs: number;
+  readonly heartbeatMs: number;
+  readonly authTimeoutMs: number;
+  readonly logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
+  readonly limits: Limits;
+}
+
+/** Injection token of {@link Config}. */
+export const CONFIG = Symbol('Config');

@@ -1,0 +1,103 @@
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Config } from './config';
+import { SETTINGS, type Setting } from './settings';
+
+/** The environment says something that cannot be: the start stops with these sentences. */
+export class ConfigurationError extends Error {
+  override readonly name = 'ConfigurationError';
+  constructor(readonly sentences: readonly string[]) {
+    super(sentences.join('\n'));
+  }
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+type Values = { [Key in keyof typeof SETTINGS]: ReturnType<(typeof SETTINGS)[Key]['parse']> | undefined };
+
+const SECRET_FILE = 'jwt-secret';
+
+function readSetting<T>(setting: Setting<T>, environment: Environment, problems: string[]): T | undefined {
+  const given = environment[setting.name];
+  // A variable set to nothing, as compose files and shells leave it, counts as absent.
+  const text = given === undefined || given === '' ? setting.fallback : given;
+  if (text === undefined) return undefined;
+  try {
+    return setting.parse(text);
+  } catch (error) {
+    const shown = setting.name.includes('SECRET') ? 'the value given' : JSON.stringify(text);
+    problems.push(`${setting.name} ${(error as Error).message}, not ${shown}.`);
+    return undefined;
+  }
+}
+
+/** Made once and kept: tokens stay valid over restarts. */
+function keptSecret(dataDir: string): string {
+  const file = join(dataDir, SECRET_FILE);
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  try {
+    // `wx`: of two first starts at once, one writes and both read the same.
+    writeFileSync(file, randomBytes(48).toString('base64url'), { flag: 'wx', mode: 0o600 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+  const secret = readFileSync(file, 'utf8').trim();
+  if (secret.length < 32) {
+    throw new ConfigurationError([`The file ${file} must hold a secret of at least 32 bytes.`]);
+  }
+  return secret;
+}
+
+/**
+ * Reads and validates the whole environment once.
+ * @throws ConfigurationError naming every variable that is wrong
+ */
+export function loadConfig(environment: Environment): Config {
+  const problems: string[] = [];
+  const values = Object.fromEntries(
+    Object.entries(SETTINGS).map(([key, setting]) => [
+      key,
+      readSetting<unknown>(setting, environment, problems),
+    ]),
+  ) as Values;
+  if (values.redisUrl !== undefined) {
+    problems.push('REDIS_URL must be absent: this version keeps presence and fan-out in one process.');
+  }
+  if (values.eventStoreUrl !== undefined && values.eventStoreGrpcPort !== undefined) {
+    problems.push(
+      'EVENTSTORE_GRPC_PORT must be absent with EVENTSTORE_URL: there is no embedded engine to open.',
+    );
+  }
+  if (problems.length > 0) throw new ConfigurationError(problems);
+  const known = values as { [Key in keyof Values]: NonNullable<Values[Key]> };
+  return {
+    port: known.port,
+    host: known.host,
+    dataDir: known.dataDir,
+    eventStoreUrl: values.eventStoreUrl,
+    databaseUrl: values.databaseUrl,
+    redisUrl: values.redisUrl,
+    roles: known.roles,
+    eventStoreGrpcPort: values.eventStoreGrpcPort,
+    rateLimits: known.rateLimits,
+    jwtSecret: values.jwtSecret ?? keptSecret(known.dataDir),
+    accessTokenTtlMs: known.accessTokenTtlMs,
+    refreshTokenTtlMs: known.refreshTokenTtlMs,
+    editWindowMs: known.editWindowMs,
+    heartbeatMs: known.heartbeatMs,
+    authTimeoutMs: known.authTimeoutMs,
+    logLevel: known.logLevel,
+    limits: {
+      frameBytesMax: known.frameBytesMax,
+      syncFrameBytesMax: known.syncFrameBytesMax,
+      bodyBytesMax: known.bodyBytesMax,
+      membersMax: known.membersMax,
+      syncCursorsMax: known.syncCursorsMax,
+      presenceWatchMax: known.presenceWatchMax,
+      messagesPerSecond: known.messagesPerSecond,
+      messagesBurst: known.messagesBurst,
+      framesPerSecond: known.framesPerSecond,
+      socketsPerUserMax: known.socketsPerUserMax,
+    },
+  };
+}

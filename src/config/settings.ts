@@ -1,0 +1,212 @@
+import { resolve } from 'node:path';
+import { DEFAULT_LIMITS, HEARTBEAT_MS, AUTH_TIMEOUT_MS } from '../protocol/limits';
+import type { NodeRole } from './config';
+
+/** One environment variable: how it is read, and what it is when absent. `parse` throws a sentence's end. */
+export interface Setting<T> {
+  readonly name: string;
+  /** As it would be written in the environment; undefined: absent means something of its own. */
+  readonly fallback: string | undefined;
+  readonly help: string;
+  readonly parse: (text: string) => T;
+}
+
+const setting = <T>(
+  name: string,
+  fallback: string | undefined,
+  help: string,
+  parse: (text: string) => T,
+): Setting<T> => ({ name, fallback, help, parse });
+
+function integer(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!/^\d+$/.test(text) || value < min || value > max) {
+      throw new Error(`must be a whole number from ${min} to ${max}`);
+    }
+    return value;
+  };
+}
+
+function oneOf<T extends string>(...values: readonly T[]): (text: string) => T {
+  return (text) => {
+    const found = values.find((value) => value === text);
+    if (found === undefined) throw new Error(`must be one of ${values.join(', ')}`);
+    return found;
+  };
+}
+
+function url(...protocols: readonly string[]): (text: string) => string {
+  return (text) => {
+    const scheme = /^([a-z+]+):\/\/./.exec(text)?.[1];
+    if (scheme === undefined || !protocols.includes(scheme)) {
+      throw new Error(`must be a URL that begins with ${protocols.map((name) => `${name}://`).join(' or ')}`);
+    }
+    return text;
+  };
+}
+
+function seconds(min: number, max: number): (text: string) => number {
+  const parse = integer(min, max);
+  return (text) => parse(text) * 1_000;
+}
+
+const ROLES: readonly NodeRole[] = ['gateway', 'projector', 'worker'];
+
+function roles(text: string): ReadonlySet<NodeRole> {
+  return new Set(text.split(',').map((name) => oneOf(...ROLES)(name.trim())));
+}
+
+function secret(text: string): string {
+  if (Buffer.byteLength(text) < 32) throw new Error('must be at least 32 bytes long');
+  return text;
+}
+
+const YEAR_SECONDS = 31_536_000;
+
+/** Every variable Parley reads, in the order of `.env.example`; a spec holds the two equal. */
+export const SETTINGS = {
+  port: setting('PORT', '3000', 'TCP port of REST and WebSocket; 0 picks a free one', integer(0, 65_535)),
+  host: setting('HOST', '0.0.0.0', 'address to listen on', String),
+  dataDir: setting('DATA_DIR', './.data', 'where the embedded stores and the JWT secret live', (text) =>
+    resolve(text),
+  ),
+  eventStoreUrl: setting(
+    'EVENTSTORE_URL',
+    undefined,
+    'EventStoreDB connection string; absent: the embedded engine',
+    url('esdb', 'esdb+discover', 'kurrentdb', 'kurrentdb+discover'),
+  ),
+  databaseUrl: setting(
+    'DATABASE_URL',
+    undefined,
+    'PostgreSQL connection string; absent: an embedded PostgreSQL',
+    url('postgres', 'postgresql'),
+  ),
+  redisUrl: setting(
+    'REDIS_URL',
+    undefined,
+    'Redis connection string; absent: presence and fan-out stay in this process',
+    url('redis', 'rediss'),
+  ),
+  roles: setting(
+    'ROLES',
+    ROLES.join(','),
+    'what this process does: any of gateway, projector, worker',
+    roles,
+  ),
+  eventStoreGrpcPort: setting(
+    'EVENTSTORE_GRPC_PORT',
+    undefined,
+    "port of the embedded engine's gRPC door; absent: closed",
+    integer(0, 65_535),
+  ),
+  rateLimits: setting(
+    'RATE_LIMITS',
+    'on',
+    'off only for load tests: nothing protects the node then',
+    (text) => oneOf('on', 'off')(text) === 'on',
+  ),
+  jwtSecret: setting(
+    'JWT_SECRET',
+    undefined,
+    'key of access tokens, 32 bytes at least; absent: made once and kept under DATA_DIR',
+    secret,
+  ),
+  accessTokenTtlMs: setting(
+    'ACCESS_TOKEN_TTL_SECONDS',
+    '900',
+    'life of an access token',
+    seconds(1, YEAR_SECONDS),
+  ),
+  refreshTokenTtlMs: setting(
+    'REFRESH_TOKEN_TTL_SECONDS',
+    '2592000',
+    'life of a refresh token that is not used',
+    seconds(1, YEAR_SECONDS),
+  ),
+  editWindowMs: setting(
+    'EDIT_WINDOW_SECONDS',
+    '300',
+    'how long after sending a message may be edited',
+    seconds(0, YEAR_SECONDS),
+  ),
+  heartbeatMs: setting(
+    'HEARTBEAT_MS',
+    String(HEARTBEAT_MS),
+    'interval of WebSocket pings',
+    integer(100, 600_000),
+  ),
+  authTimeoutMs: setting(
+    'AUTH_TIMEOUT_MS',
+    String(AUTH_TIMEOUT_MS),
+    'how long a socket may stay without `auth`',
+    integer(100, 60_000),
+  ),
+  logLevel: setting(
+    'LOG_LEVEL',
+    'info',
+    'fatal, error, warn, info, debug, trace or silent',
+    oneOf('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'),
+  ),
+  frameBytesMax: setting(
+    'FRAME_BYTES_MAX',
+    String(DEFAULT_LIMITS.frameBytesMax),
+    'largest frame a client may send, in bytes',
+    integer(1_024, 1_048_576),
+  ),
+  syncFrameBytesMax: setting(
+    'SYNC_FRAME_BYTES_MAX',
+    String(DEFAULT_LIMITS.syncFrameBytesMax),
+    'largest `sync` frame, in bytes',
+    integer(1_024, 16_777_216),
+  ),
+  bodyBytesMax: setting(
+    'BODY_BYTES_MAX',
+    String(DEFAULT_LIMITS.bodyBytesMax),
+    'largest text of a message, in bytes of UTF-8',
+    integer(1, 16_384),
+  ),
+  membersMax: setting(
+    'MEMBERS_MAX',
+    String(DEFAULT_LIMITS.membersMax),
+    'most members of a group',
+    integer(2, 1_000),
+  ),
+  syncCursorsMax: setting(
+    'SYNC_CURSORS_MAX',
+    String(DEFAULT_LIMITS.syncCursorsMax),
+    'most cursors in one `sync`',
+    integer(1, 100_000),
+  ),
+  presenceWatchMax: setting(
+    'PRESENCE_WATCH_MAX',
+    String(DEFAULT_LIMITS.presenceWatchMax),
+    'most users one socket may watch',
+    integer(1, 10_000),
+  ),
+  messagesPerSecond: setting(
+    'MESSAGES_PER_SECOND',
+    String(DEFAULT_LIMITS.messagesPerSecond),
+    'messages a user may send per second, lasting',
+    integer(1, 100_000),
+  ),
+  messagesBurst: setting(
+    'MESSAGES_BURST',
+    String(DEFAULT_LIMITS.messagesBurst),
+    'messages a user may send at once',
+    integer(1, 100_000),
+  ),
+  framesPerSecond: setting(
+    'FRAMES_PER_SECOND',
+    String(DEFAULT_LIMITS.framesPerSecond),
+    'other frames a socket may send per second',
+    integer(1, 100_000),
+  ),
+  socketsPerUserMax: setting(
+    'SOCKETS_PER_USER_MAX',
+    String(DEFAULT_LIMITS.socketsPerUserMax),
+    'sockets of one user on one node',
+    integer(1, 10_000),
+  ),
+} as const;

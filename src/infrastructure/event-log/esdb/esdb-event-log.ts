@@ -1,0 +1,248 @@
+import { randomUUID } from 'node:crypto';
+import type { ClientReadableStream } from '@grpc/grpc-js';
+import type { ReadReq, ReadResp } from '@eventstore/db-client/generated/streams_pb';
+import {
+  EventLog,
+  READ_EVENTS_MAX,
+  type AllRead,
+  type AppendResult,
+  type ExpectedRevision,
+  type LogEvent,
+  type NewEvent,
+  type ReadAllOptions,
+  type ReadStreamOptions,
+  type StreamRead,
+  type SubscribeOptions,
+  type SubscriptionItem,
+} from '../../../application/ports/event-log';
+import { asEventId, asRevision, type Revision } from '../../../kernel/ids';
+import { comparePositions, hasPassed, POSITION_START, type Position } from '../../../kernel/position';
+import { BatchAppender } from './batch-appender';
+import { EsdbConnection } from './connection';
+import { EPOCH_STREAM } from './epoch';
+import { isStreamDeleted, readFailure } from './failures';
+import { logReadRequest, streamReadRequest } from './read-requests';
+import { logEventOf } from './recorded-event';
+import { subscribeToLog } from './subscription';
+
+const APPEND_TIMEOUT_MS = 10_000;
+const READ_TIMEOUT_MS = 30_000;
+
+export interface EsdbOptions {
+  /** `esdb://…` or `esdb+discover://…`, with credentials and TLS options in it. */
+  readonly connectionString: string;
+  readonly appendTimeoutMs?: number;
+  readonly readTimeoutMs?: number;
+}
+
+type StreamPage = LogEvent[] | 'streamNotFound' | 'streamDeleted';
+
+/**
+ * The port over an EventStoreDB server or cluster, or the embedded engine's gRPC door.
+ *
+ * The store's own streams, whose names begin with `$`, and the stream of the epoch are not part of the log as this port
+ * shows it, unless a filter names them: a server writes to them whenever it likes.
+ */
+export class EsdbEventLog extends EventLog {
+  private readonly connection: EsdbConnection;
+  private readonly appender: BatchAppender;
+  private readonly readTimeoutMs: number;
+  private knownEpoch: string | undefined;
+
+  /** @throws Error when the connection string is none; whether a server is there shows with the first call */
+  constructor(options: EsdbOptions) {
+    super();
+    this.connection = new EsdbConnection(options.connectionString);
+    this.appender = new BatchAppender(this.connection, options.appendTimeoutMs ?? APPEND_TIMEOUT_MS);
+    this.readTimeoutMs = options.readTimeoutMs ?? READ_TIMEOUT_MS;
+  }
+
+  async append(
+    stream: string,
+    events: readonly NewEvent[],
+    options: { readonly expected: ExpectedRevision },
+  ): Promise<AppendResult> {
+    if (events.length === 0) throw new RangeError('an append has at least one event');
+    const answer = await this.appender.append(stream, events, options.expected);
+    if (answer.kind === 'wrongExpectedRevision') return answer;
+    const position = answer.position ?? (await this.positionAt(stream, answer.revision));
+    return { kind: 'appended', revision: answer.revision, position };
+  }
+
+  async readStream(stream: string, options: ReadStreamOptions): Promise<StreamRead> {
+    const { from, direction = 'forwards', limit } = options;
+    checkLimit(limit);
+    if (from !== undefined && from < 0n) throw new RangeError(`a revision is not negative: ${from}`);
+    // One more than wanted tells whether more follows.
+    const page = await this.page(streamReadRequest(stream, direction, from, limit + 1));
+    if (typeof page === 'string') return { kind: page };
+    const events = page.slice(0, limit);
+    const truncated = await this.truncation(stream, events, direction, from);
+    return {
+      kind: 'events',
+      events,
+      more: page.length > limit,
+      ...(truncated === undefined ? {} : { truncatedBefore: truncated }),
+    };
+  }
+
+  async readAll(options: ReadAllOptions): Promise<AllRead> {
+    const { after, direction = 'forwards', limit, filter } = options;
+    checkLimit(limit);
+    const backwards = direction === 'backwards';
+    // Read before the page is: whatever the page does not show was behind this, or is yet to come.
+    const head = backwards ? POSITION_START : await this.head();
+    const from = after ?? (backwards ? 'end' : 'start');
+    if (backwards && after !== undefined && after.commit <= 0n) return endBackwards([]);
+    // Forwards the server begins at the position, which the port excludes; the epoch's event may be among them.
+    const request = logReadRequest(direction, from, limit + 2, filter);
+    const read: LogEvent[] = [];
+    for await (const response of this.responses(request)) {
+      const event = eventOf(response);
+      if (event !== undefined) read.push(event);
+    }
+    const whole = read.length < limit + 2;
+    const fresh = after === undefined ? read : read.filter((event) => lies(event, direction, after));
+    const events = fresh.filter(({ stream }) => filter !== undefined || stream !== EPOCH_STREAM);
+    const page = events.slice(0, limit);
+    if (!whole || events.length > limit) {
+      // With at most two taken out of two too many, at least `limit` are left.
+      return { events: page, next: (page.at(-1) as LogEvent).position, endOfLog: false };
+    }
+    if (backwards) return endBackwards(page);
+    return { events: page, next: latest(after, page.at(-1)?.position, head), endOfLog: true };
+  }
+
+  subscribe(options: SubscribeOptions): AsyncIterable<SubscriptionItem> {
+    return subscribeToLog(this.connection, () => this.head(), options);
+  }
+
+  async head(): Promise<Position> {
+    for await (const response of this.responses(logReadRequest('backwards', 'end', 1, undefined))) {
+      const event = eventOf(response);
+      if (event !== undefined) return event.position;
+    }
+    return POSITION_START;
+  }
+
+  async setMaxCount(stream: string, maxCount: number): Promise<void> {
+    const event = {
+      id: asEventId(randomUUID()),
+      type: '$metadata',
+      data: { $maxCount: maxCount },
+      metadata: {},
+    };
+    await this.append(`$$${stream}`, [event], { expected: 'any' });
+  }
+
+  async epoch(): Promise<string> {
+    this.knownEpoch ??= (await this.storedEpoch()) ?? (await this.establishEpoch());
+    return this.knownEpoch;
+  }
+
+  /** Ends subscriptions and refuses what comes after. Twice is harmless. */
+  async close(): Promise<void> {
+    await this.connection.close();
+  }
+
+  private async establishEpoch(): Promise<string> {
+    const event = {
+      id: asEventId(randomUUID()),
+      type: 'EpochBegan',
+      data: { epoch: randomUUID() },
+      metadata: {},
+    };
+    // Of several nodes that start at once one writes it, and all read the same.
+    await this.append(EPOCH_STREAM, [event], { expected: 'noStream' });
+    const epoch = await this.storedEpoch();
+    if (epoch === undefined) throw new Error(`the stream ${EPOCH_STREAM} holds no epoch`);
+    return epoch;
+  }
+
+  private async storedEpoch(): Promise<string | undefined> {
+    const page = await this.page(streamReadRequest(EPOCH_STREAM, 'forwards', undefined, 1));
+    if (page === 'streamDeleted') throw new Error(`the stream ${EPOCH_STREAM} was deleted for ever`);
+    const first = page === 'streamNotFound' ? undefined : page[0];
+    return (first?.data as { readonly epoch?: string } | undefined)?.epoch;
+  }
+
+  private async positionAt(stream: string, revision: Revision): Promise<Position> {
+    const page = await this.page(streamReadRequest(stream, 'backwards', revision, 1));
+    const event = typeof page === 'string' ? undefined : page[0];
+    return event?.position ?? (await this.head());
+  }
+
+  /** The oldest readable revision, when the read was to start before it. */
+  private async truncation(
+    stream: string,
+    events: readonly LogEvent[],
+    direction: 'forwards' | 'backwards',
+    from: Revision | undefined,
+  ): Promise<Revision | undefined> {
+    const asked = from ?? asRevision(0n);
+    if (direction === 'forwards' && events[0] !== undefined) {
+      return events[0].revision > asked ? events[0].revision : undefined;
+    }
+    if (events.length > 0 || (direction === 'backwards' && from === undefined)) return undefined;
+    const first = await this.page(streamReadRequest(stream, 'forwards', undefined, 1));
+    const oldest = typeof first === 'string' ? undefined : first[0]?.revision;
+    return oldest !== undefined && oldest > asked ? oldest : undefined;
+  }
+
+  private async page(request: ReadReq): Promise<StreamPage> {
+    const events: LogEvent[] = [];
+    try {
+      for await (const response of this.responses(request)) {
+        if (response.hasStreamNotFound()) return 'streamNotFound';
+        const event = eventOf(response);
+        if (event !== undefined) events.push(event);
+      }
+    } catch (error) {
+      if (isStreamDeleted(error instanceof Error ? error.cause : error)) return 'streamDeleted';
+      throw error;
+    }
+    return events;
+  }
+
+  private async *responses(request: ReadReq): AsyncGenerator<ReadResp, void, undefined> {
+    const call = await this.connection.open(
+      (client, metadata, options): ClientReadableStream<ReadResp> => client.read(request, metadata, options),
+      { timeoutMs: this.readTimeoutMs },
+    );
+    try {
+      for await (const response of call) yield response as ReadResp;
+    } catch (error) {
+      throw readFailure(error);
+    } finally {
+      call.cancel();
+    }
+  }
+}
+
+function checkLimit(limit: number): void {
+  if (!Number.isInteger(limit) || limit < 1 || limit > READ_EVENTS_MAX) {
+    throw new RangeError(`a read takes 1 to ${READ_EVENTS_MAX} events, not ${limit}`);
+  }
+}
+
+function eventOf(response: ReadResp): LogEvent | undefined {
+  const resolved = response.getEvent();
+  return resolved === undefined ? undefined : logEventOf(resolved);
+}
+
+const lies = (event: LogEvent, direction: 'forwards' | 'backwards', after: Position): boolean =>
+  comparePositions(event.position, after) === (direction === 'forwards' ? 1 : -1);
+
+const endBackwards = (events: readonly LogEvent[]): AllRead => ({
+  events,
+  next: { commit: 0n, prepare: 0n },
+  endOfLog: true,
+});
+
+function latest(...positions: readonly (Position | undefined)[]): Position {
+  let last = POSITION_START;
+  for (const position of positions) {
+    if (position !== undefined && hasPassed(position, last)) last = position;
+  }
+  return last;
+}

@@ -1,0 +1,65 @@
+import {
+  EventLog,
+  type AllRead,
+  type AppendResult,
+  type ExpectedRevision,
+  type NewEvent,
+  type ReadAllOptions,
+  type ReadStreamOptions,
+  type StreamRead,
+  type SubscribeOptions,
+  type SubscriptionItem,
+} from '../../../application/ports/event-log';
+import type { Position } from '../../../kernel/position';
+import type { Metrics } from '../../../observability/metrics';
+
+/** Any event log, with its appends counted and timed. Says nothing of what is in them. */
+export class MeasuredEventLog extends EventLog {
+  constructor(
+    private readonly log: EventLog,
+    private readonly metrics: Metrics,
+  ) {
+    super();
+  }
+
+  override async append(
+    stream: string,
+    events: readonly NewEvent[],
+    options: { readonly expected: ExpectedRevision },
+  ): Promise<AppendResult> {
+    const startedAt = performance.now();
+    const result = await this.log.append(stream, events, options);
+    if (result.kind === 'appended') {
+      this.metrics.appends.inc();
+      this.metrics.appendEvents.observe(events.length);
+      this.metrics.appendMs.observe(performance.now() - startedAt);
+    } else {
+      this.metrics.appendConflicts.inc();
+    }
+    return result;
+  }
+
+  override readStream(stream: string, options: ReadStreamOptions): Promise<StreamRead> {
+    return this.log.readStream(stream, options);
+  }
+
+  override readAll(options: ReadAllOptions): Promise<AllRead> {
+    return this.log.readAll(options);
+  }
+
+  override subscribe(options: SubscribeOptions): AsyncIterable<SubscriptionItem> {
+    return this.log.subscribe(options);
+  }
+
+  override head(): Promise<Position> {
+    return this.log.head();
+  }
+
+  override setMaxCount(stream: string, maxCount: number): Promise<void> {
+    return this.log.setMaxCount(stream, maxCount);
+  }
+
+  override epoch(): Promise<string> {
+    return this.log.epoch();
+  }
+}

@@ -1,0 +1,141 @@
+import { Injectable, type OnModuleDestroy } from '@nestjs/common';
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+
+/** Milliseconds; fine around what DESIGN.md section 8 promises, coarse where something is wrong anyway. */
+const LATENCY_BUCKETS_MS = [0.5, 1, 2, 4, 6, 8, 10, 15, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000];
+const BATCH_BUCKETS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024];
+
+/**
+ * Every metric of the process, its name and its help, in this one place. Labels take values of closed sets only
+ * (codes, route templates, projection names): a label that a client can choose would grow without bound.
+ */
+@Injectable()
+export class Metrics implements OnModuleDestroy {
+  readonly registry = new Registry();
+  private readonly readers: (() => void)[] = [];
+
+  readonly sendsAcknowledged = this.counter(
+    'parley_sends_acknowledged_total',
+    'Messages acknowledged to their senders; duplicate: a retry of one that was stored before',
+    ['duplicate'],
+  );
+  readonly sendToPersistedMs = this.histogram(
+    'parley_send_persisted_milliseconds',
+    'From a send reaching this node to its event being durable',
+  );
+  readonly sendToDeliveredMs = this.histogram(
+    'parley_send_delivered_milliseconds',
+    'From a message being decided to its push being handed to the sockets of this node',
+  );
+  readonly sockets = this.gauge('parley_sockets', 'Open sockets of this node', ['state']);
+  readonly outboundBytesWaiting = this.gauge(
+    'parley_outbound_bytes_waiting',
+    'Bytes that wait for slow readers, over all sockets of this node',
+  );
+  readonly socketsClosed = this.counter('parley_sockets_closed_total', 'Sockets closed, by close code', [
+    'code',
+  ]);
+  readonly refused = this.counter('parley_refused_total', 'Refusals by error code and door (rest, socket)', [
+    'code',
+    'door',
+  ]);
+  readonly projectionLagSeconds = this.gauge(
+    'parley_projection_lag_seconds',
+    'Age of the oldest event that a projection has not applied yet',
+    ['projection'],
+  );
+  readonly projectionEvents = this.counter(
+    'parley_projection_events_total',
+    'Events applied by a projection',
+    ['projection'],
+  );
+  readonly feedLagEvents = this.gauge(
+    'parley_feed_lag_events',
+    'Events read from the log by this node and not yet handed to its sockets',
+  );
+  readonly feedRestarts = this.counter(
+    'parley_feed_restarts_total',
+    'Times the subscription of this node ended and was taken up again',
+  );
+  readonly outboundBytes = this.counter('parley_outbound_bytes_total', 'Bytes written to sockets');
+  readonly slowConsumers = this.counter(
+    'parley_slow_consumers_total',
+    'Times a socket passed its high-water mark; outcome: resync or closed',
+    ['outcome'],
+  );
+  readonly appends = this.counter('parley_appends_total', 'Appends to the log that were stored');
+  readonly appendMs = this.histogram(
+    'parley_append_milliseconds',
+    'From handing an append to the log to its events being durable',
+  );
+  readonly appendEvents = this.histogram(
+    'parley_append_events',
+    'Events in one append: commands gathered while the one before was under way',
+    [],
+    BATCH_BUCKETS,
+  );
+  readonly appendConflicts = this.counter(
+    'parley_append_conflicts_total',
+    'Appends refused because another node was first; each is decided again',
+  );
+  readonly receiptEvents = this.counter(
+    'parley_receipt_events_total',
+    'Receipt events written to the log, by kind (delivered, read)',
+    ['kind'],
+  );
+  readonly receiptCursorsDropped = this.counter(
+    'parley_receipt_cursors_dropped_total',
+    'Receipt cursors given up after every attempt to write them failed; devices repeat them when they come back',
+  );
+  readonly projectionPoison = this.counter(
+    'parley_projection_poison_total',
+    'Attempts at an event that cannot be projected: the group of projections stands still before it',
+    ['group'],
+  );
+  readonly httpRequestMs = this.histogram(
+    'parley_http_request_milliseconds',
+    'REST requests, by method, route template and status',
+    ['method', 'route', 'status'],
+  );
+  readonly passwordHashesWaiting = this.gauge(
+    'parley_password_hashes_waiting',
+    'Registrations and logins waiting for their password to be hashed',
+  );
+
+  /** Memory, CPU, file descriptors, garbage collection and the delay of the event loop (Node's own names). */
+  collectProcess(): void {
+    collectDefaultMetrics({ register: this.registry });
+  }
+
+  /** `read` runs before every exposition: for values that somebody else keeps. */
+  beforeExpose(read: () => void): void {
+    this.readers.push(read);
+  }
+
+  /** The exposition format of Prometheus, with its content type. */
+  async expose(): Promise<{ readonly contentType: string; readonly text: string }> {
+    for (const read of this.readers) read();
+    return { contentType: this.registry.contentType, text: await this.registry.metrics() };
+  }
+
+  onModuleDestroy(): void {
+    this.registry.clear();
+  }
+
+  private counter<Label extends string = never>(name: string, help: string, labelNames: Label[] = []) {
+    return new Counter<Label>({ name, help, labelNames, registers: [this.registry] });
+  }
+
+  private gauge<Label extends string = never>(name: string, help: string, labelNames: Label[] = []) {
+    return new Gauge<Label>({ name, help, labelNames, registers: [this.registry] });
+  }
+
+  private histogram<Label extends string = never>(
+    name: string,
+    help: string,
+    labelNames: Label[] = [],
+    buckets: number[] = LATENCY_BUCKETS_MS,
+  ) {
+    return new Histogram<Label>({ name, help, labelNames, buckets, registers: [this.registry] });
+  }
+}
