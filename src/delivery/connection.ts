@@ -1,0 +1,34 @@
+import type { ConversationId, DeviceId, Seq, UserId } from '../kernel/ids';
+import type { ServerFrame } from '../protocol/frames';
+
+/** An event on its way to one node's sockets: encoded once, whatever the number of receivers. */
+export interface Push {
+  readonly conversationId: ConversationId;
+  readonly seq: Seq;
+  /** The whole frame, UTF-8. */
+  readonly bytes: Buffer;
+}
+
+/** What delivery knows of one authenticated socket. Implemented by the gateway's session. */
+export interface Connection {
+  readonly sessionId: string;
+  readonly userId: UserId;
+  readonly deviceId: DeviceId;
+  /**
+   * Hands an event over; never blocks, never throws. Seqs of one conversation must rise; one at or below the
+   * last pushed is dropped. Past the high-water mark the push is remembered as "conversation moved" only.
+   */
+  push(push: Push): void;
+  /** An ephemeral frame (typing, presence, hints): dropped when the socket is past its high-water mark. */
+  hint(bytes: Buffer): void;
+  /** Part of an answer: always queued, counted against the outbound limit. Resolves when there is room for more. */
+  answer(frame: ServerFrame): Promise<void>;
+  /** From now on pushes wait (PUSHES_HELD_MAX; beyond it the conversation is only remembered as moved). */
+  hold(): void;
+  /**
+   * Ends `hold`: waiting pushes at or below `synced(conversationId)` are dropped, the others follow in order;
+   * what did not fit is told by `resync`.
+   */
+  release(synced: (conversationId: ConversationId) => Seq | undefined): void;
+  close(reason: 'signedOut' | 'draining' | 'tooSlow' | 'internalError'): void;
+}

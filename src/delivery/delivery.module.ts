@@ -1,0 +1,76 @@
+import {
+  Global,
+  Module,
+  type BeforeApplicationShutdown,
+  type OnApplicationBootstrap,
+  type OnApplicationShutdown,
+} from '@nestjs/common';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { SocketControl } from '../application/ports/socket-control';
+import { HealthChecks } from '../observability/health';
+import { Audiences } from './audiences';
+import { ConversationLanes } from './conversation-lanes';
+import { FanOut } from './fan-out';
+import { Feed } from './feed';
+import { GapReader } from './gap-reader';
+import { Hub } from './hub';
+import { ReceiptAggregator } from './receipts';
+import { SyncDebts } from './sync-debts';
+import { SyncFromLog } from './sync-from-log';
+import { SyncInbox } from './sync-inbox';
+import { SyncService } from './sync';
+
+/** A log that is away must not keep the node from starting: sockets open, `sync` is refused until it is back. */
+const FEED_START_WAIT_MS = 5_000;
+/** Receipts that cannot be written within this time at the end are left to the devices. */
+const RECEIPTS_DRAIN_MS = 3_000;
+
+/** From the log to the sockets of this node, and what sockets ask of it. */
+@Global()
+@Module({
+  providers: [
+    Audiences,
+    ConversationLanes,
+    FanOut,
+    Feed,
+    GapReader,
+    Hub,
+    ReceiptAggregator,
+    SyncDebts,
+    SyncFromLog,
+    SyncInbox,
+    SyncService,
+    { provide: SocketControl, useExisting: Hub },
+  ],
+  exports: [Feed, Hub, ReceiptAggregator, SyncService, SocketControl],
+})
+export class DeliveryModule
+  implements OnApplicationBootstrap, BeforeApplicationShutdown, OnApplicationShutdown
+{
+  constructor(
+    private readonly feed: Feed,
+    private readonly receipts: ReceiptAggregator,
+    private readonly debts: SyncDebts,
+    private readonly health: HealthChecks,
+  ) {}
+
+  async onApplicationBootstrap(): Promise<void> {
+    this.health.register('feed', () =>
+      this.feed.status().subscribed
+        ? { status: 'up' }
+        : { status: 'down', detail: 'the subscription to the log is being taken up again' },
+    );
+    await Promise.race([this.feed.start(), sleep(FEED_START_WAIT_MS, undefined, { ref: false })]);
+  }
+
+  /** Before the stores close, which happens with the end of the application. */
+  async beforeApplicationShutdown(): Promise<void> {
+    this.debts.stop();
+    await Promise.race([this.receipts.flush(), sleep(RECEIPTS_DRAIN_MS, undefined, { ref: false })]);
+    this.receipts.stop();
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    await this.feed.stop();
+  }
+}

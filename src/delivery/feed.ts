@@ -1,0 +1,212 @@
+import { Injectable, Logger } from '@nestjs/common';
+import {
+  EventLog,
+  type LogEvent,
+  type LogFilter,
+  type SubscriptionItem,
+} from '../application/ports/event-log';
+import { Executor } from '../application/executor';
+import { CONVERSATION_STREAM_PREFIX, conversationOfStream } from '../domain/conversation/streams';
+import { Clock } from '../kernel/clock';
+import type { Millis } from '../kernel/ids';
+import { POSITION_START, comparePositions, hasPassed, type Position } from '../kernel/position';
+import { Metrics } from '../observability/metrics';
+import { decode } from './audiences';
+import { backoffMs, pause, stopSignal, type Backoff } from './backoff';
+import { ConversationLanes } from './conversation-lanes';
+
+const RESUBSCRIBE: Backoff = { baseMs: 50, maxMs: 5_000 };
+const FILTER: LogFilter = { streamPrefixes: [CONVERSATION_STREAM_PREFIX] };
+
+interface FeedStatus {
+  /** False before the first subscription and while one is being taken up again. */
+  readonly subscribed: boolean;
+  /** When the subscription last said anything; undefined: never. */
+  readonly lastItemAt: Millis | undefined;
+  /** Events taken from the log whose fan-out waits for an audience to be loaded. */
+  readonly waiting: number;
+}
+
+interface InFlight {
+  readonly position: Position;
+  done: boolean;
+}
+
+interface Waiter {
+  readonly goal: Position;
+  resolve(reached: boolean): void;
+}
+
+/**
+ * The node's one subscription over all conversations: every event is decoded once, shown to the executor, and
+ * handed to the lanes, which find its receivers and push it. A subscription that ends, for whatever reason, is
+ * taken up again from the last event taken, so that the sockets of this node miss nothing.
+ */
+@Injectable()
+export class Feed {
+  private readonly logger = new Logger(Feed.name);
+  private readonly stopping = stopSignal();
+  private running: Promise<void> | undefined;
+  /** Resolves {@link standing}. */
+  private stand: () => void = () => undefined;
+  private readonly standing = new Promise<void>((resolve) => {
+    this.stand = resolve;
+  });
+  private taken: Position | undefined;
+  private done: Position = POSITION_START;
+  /** Where the next subscription begins: at or after `taken`, because checkpoints move it, too. */
+  private resumeAfter: Position = POSITION_START;
+  private readonly inFlight: InFlight[] = [];
+  private readonly waiters = new Set<Waiter>();
+  private subscribed = false;
+  private lastItemAt: Millis | undefined;
+
+  constructor(
+    private readonly log: EventLog,
+    private readonly executor: Executor,
+    private readonly lanes: ConversationLanes,
+    private readonly clock: Clock,
+    private readonly metrics: Metrics,
+  ) {}
+
+  /**
+   * The last conversation event taken from the log, or the last there was at the start; undefined until the log
+   * has been reached. Whoever registers a connection and notes this afterwards misses nothing: all that was
+   * handed out before lies at or before it, and all that will be handed out goes to the connection as well.
+   */
+  get position(): Position | undefined {
+    return this.taken;
+  }
+
+  /** Everything up to and including this has been handed to the sockets that are to have it. */
+  get handled(): Position {
+    return this.done;
+  }
+
+  /** True as soon as everything up to `goal` has been handed out; false when `timeoutMs` run out first. */
+  async waitFor(goal: Position, timeoutMs: number): Promise<boolean> {
+    if (hasPassed(this.done, goal)) return true;
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => {
+        waiter.resolve(false);
+      }, timeoutMs);
+      const waiter: Waiter = {
+        goal,
+        resolve: (reached) => {
+          clearTimeout(timer);
+          this.waiters.delete(waiter);
+          resolve(reached);
+        },
+      };
+      this.waiters.add(waiter);
+    });
+  }
+
+  status(): FeedStatus {
+    return { subscribed: this.subscribed, lastItemAt: this.lastItemAt, waiting: this.lanes.waiting };
+  }
+
+  /** Begins at the end of the log. Resolves when the feed knows where it stands, or has been stopped. */
+  async start(): Promise<void> {
+    this.running ??= this.run(this.stopping.signal);
+    await this.standing;
+  }
+
+  /** Ends the subscription and what waits for it; a stopped feed stays stopped. */
+  async stop(): Promise<void> {
+    this.stopping.abort();
+    this.lanes.stop();
+    this.stand();
+    await this.running;
+    for (const waiter of [...this.waiters]) waiter.resolve(false);
+  }
+
+  private async run(signal: AbortSignal): Promise<void> {
+    for (let attempt = 0; !this.isStopped(); attempt++) {
+      try {
+        if (this.taken === undefined) await this.standAtTheEnd();
+        const after = this.resumeAfter === POSITION_START ? 'start' : this.resumeAfter;
+        for await (const item of this.log.subscribe({ after, filter: FILTER, signal })) {
+          attempt = 0;
+          const room = this.take(item);
+          if (room !== undefined) await room;
+        }
+      } catch (error) {
+        if (!this.isStopped()) this.logger.warn(`the subscription broke: ${String(error)}`);
+      }
+      this.subscribed = false;
+      if (this.isStopped()) return;
+      this.metrics.feedRestarts.inc();
+      await pause(backoffMs(attempt, RESUBSCRIBE), signal);
+    }
+  }
+
+  /**
+   * The position of the last event of any conversation rather than of the whole log: read models are asked to
+   * have passed it, and they may not report how far they are in streams that are none of theirs.
+   */
+  private async standAtTheEnd(): Promise<void> {
+    let after: Position | undefined;
+    for (;;) {
+      const page = await this.log.readAll({
+        direction: 'backwards',
+        limit: 1,
+        filter: FILTER,
+        ...(after === undefined ? {} : { after }),
+      });
+      const [last] = page.events;
+      if (last === undefined && !page.endOfLog) {
+        after = page.next;
+        continue;
+      }
+      this.taken = this.done = this.resumeAfter = last?.position ?? POSITION_START;
+      this.stand();
+      return;
+    }
+  }
+
+  private isStopped(): boolean {
+    return this.stopping.signal.aborted;
+  }
+
+  /** @returns something to wait for when the lanes are full */
+  private take(item: SubscriptionItem): Promise<void> | undefined {
+    this.subscribed = true;
+    this.lastItemAt = this.clock.now();
+    switch (item.kind) {
+      case 'event':
+        this.takeEvent(item.event);
+        return this.lanes.room();
+      case 'checkpoint':
+      case 'caughtUp':
+        if (comparePositions(item.position, this.resumeAfter) > 0) this.resumeAfter = item.position;
+        return undefined;
+    }
+  }
+
+  /**
+   * Deciding who gets the event and moving `position` past it happen in one turn of the event loop whenever the
+   * audience is known; a connection that registers in between cannot exist.
+   */
+  private takeEvent(event: LogEvent): void {
+    this.taken = this.resumeAfter = event.position;
+    const conversationId = conversationOfStream(event.stream);
+    if (conversationId === undefined) return;
+    this.executor.observe(event);
+    const entry: InFlight = { position: event.position, done: false };
+    this.inFlight.push(entry);
+    this.lanes.take(decode(conversationId, event), () => {
+      this.finish(entry);
+    });
+  }
+
+  private finish(entry: InFlight): void {
+    entry.done = true;
+    while (this.inFlight[0]?.done === true) {
+      this.done = this.inFlight[0].position;
+      this.inFlight.shift();
+    }
+    this.metrics.feedLagEvents.set(this.inFlight.length);
+    for (const waiter of this.waiters) if (hasPassed(this.done, waiter.goal)) waiter.resolve(true);
+  }
+}

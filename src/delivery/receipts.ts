@@ -1,0 +1,265 @@
+import { Injectable, Logger } from '@nestjs/common';
+import { Executor } from '../application/executor';
+import { EventLogUnavailable } from '../application/ports/event-log';
+import { StoreUnavailable } from '../application/ports/store-unavailable';
+import type { Outcome } from '../application/outcome';
+import { deliveredKey } from '../domain/conversation/keys';
+import { RECEIPTS_BROADCAST_MEMBERS_MAX, type ConversationState } from '../domain/conversation/state';
+import { assertNever } from '../kernel/assert-never';
+import { Clock } from '../kernel/clock';
+import {
+  asConversationId,
+  asSeq,
+  type ConversationId,
+  type DeviceId,
+  type Seq,
+  type UserId,
+} from '../kernel/ids';
+import { problem, type Problem } from '../protocol/errors';
+import { Metrics } from '../observability/metrics';
+import { backoffMs, pause, stopSignal, type Backoff } from './backoff';
+import { mapInOrder } from './limiter';
+import { GatheredCursors } from './gathered-cursors';
+
+/** Conversations with receipts that wait or are being written; beyond it receipts are refused as `unavailable`. */
+export const PENDING_CONVERSATIONS_MAX = 20_000;
+/** A window ends early when it holds this many cursors, so that one event stays far below what an append may hold. */
+export const CURSORS_PER_EVENT_MAX = 1_000;
+/** How often one event's cursors are tried to be written before they are dropped. */
+export const RECEIPT_ATTEMPTS_MAX = 6;
+/** Gathering time in conversations whose receipts go to everyone, and in larger ones. */
+export const SMALL_WINDOW_MS = 100;
+export const LARGE_WINDOW_MS = 1_000;
+/** Conversations of one `delivered` frame that are looked at side by side. */
+const CHECKS_MAX = 8;
+const RETRY_AFTER_MS = 1_000;
+const RETRY: Backoff = { baseMs: 100, maxMs: 5_000 };
+
+interface Pending {
+  readonly gathered: GatheredCursors;
+  readonly windowMs: number;
+  timer: NodeJS.Timeout | undefined;
+  /** The write under way; the next one waits for it, so that the log never holds two windows at once. */
+  writing: Promise<void> | undefined;
+}
+
+/**
+ * Gathers receipts for a short window and writes what has come together as one event per conversation and kind
+ * (docs/adr/0002): a message to a thousand devices must not become a thousand events. What `ok` answers to is
+ * accepted, not stored: receipts lost with the node are sent again by the devices, because cursors only rise.
+ */
+@Injectable()
+export class ReceiptAggregator {
+  private readonly logger = new Logger(ReceiptAggregator.name);
+  private readonly pending = new Map<ConversationId, Pending>();
+  private readonly stopping = stopSignal();
+
+  constructor(
+    private readonly executor: Executor,
+    private readonly clock: Clock,
+    private readonly metrics: Metrics,
+  ) {}
+
+  /** Conversations with receipts that wait or are being written. */
+  get size(): number {
+    return this.pending.size;
+  }
+
+  /**
+   * "This device has everything up to and including." All cursors are accepted, or none.
+   *
+   * @returns `not_found` (not a member, or no such conversation), `invalid_input` (beyond the head; the field is
+   * `cursors.<conversationId>`), `unavailable`
+   */
+  async delivered(
+    userId: UserId,
+    deviceId: DeviceId,
+    cursors: Readonly<Record<string, number>>,
+  ): Promise<Problem | undefined> {
+    const wanted = Object.entries(cursors).map(([id, seq]) => [asConversationId(id), asSeq(seq)] as const);
+    return this.accept(userId, wanted, (id) => `cursors.${id}`, {
+      isKnown: (state, upTo) => covers(state, state.delivered.get(deliveredKey(userId, deviceId)), upTo),
+      gather: ({ gathered }, upTo) => {
+        gathered.delivered({ userId, deviceId, upTo });
+      },
+    });
+  }
+
+  /**
+   * "This user has read everything up to and including."
+   *
+   * @returns `not_found`, `invalid_input` (field `upTo`), `unavailable`
+   */
+  async read(userId: UserId, conversationId: ConversationId, upTo: Seq): Promise<Problem | undefined> {
+    return this.accept(userId, [[conversationId, upTo]], () => 'upTo', {
+      isKnown: (state, seq) => covers(state, state.members.get(userId)?.readUpTo, seq),
+      gather: ({ gathered }, seq) => {
+        gathered.read({ userId, upTo: seq });
+      },
+    });
+  }
+
+  /** Writes everything that waits, without waiting for windows to end. Resolves when it is written or given up. */
+  async flush(): Promise<void> {
+    for (;;) {
+      const writes = [...this.pending].map(([id, pending]) => this.write(id, pending));
+      if (writes.length === 0) return;
+      await Promise.all(writes);
+    }
+  }
+
+  /** Ends waiting between attempts: what cannot be written at once is given up. Call {@link flush} first. */
+  stop(): void {
+    this.stopping.abort();
+  }
+
+  private async accept(
+    userId: UserId,
+    cursors: readonly (readonly [ConversationId, Seq])[],
+    fieldOf: (id: ConversationId) => string,
+    kind: {
+      isKnown(state: ConversationState, upTo: Seq): boolean;
+      gather(pending: Pending, upTo: Seq): void;
+    },
+  ): Promise<Problem | undefined> {
+    const accepted: (readonly [ConversationState, Seq])[] = [];
+    try {
+      const states = mapInOrder(cursors, CHECKS_MAX, async ([id, upTo]) => this.executor.state(id, upTo));
+      let next = 0;
+      for await (const state of states) {
+        const [id, upTo] = cursors[next++] as readonly [ConversationId, Seq];
+        if (state?.members.has(userId) !== true) return NOT_FOUND;
+        if (upTo > state.head) return beyondHead(fieldOf(id));
+        if (!kind.isKnown(state, upTo)) accepted.push([state, upTo]);
+      }
+    } catch (error) {
+      if (error instanceof EventLogUnavailable || error instanceof StoreUnavailable) return UNAVAILABLE;
+      throw error;
+    }
+    if (!this.hasRoomFor(accepted)) return UNAVAILABLE;
+    for (const [state, upTo] of accepted) {
+      const pending = this.pendingOf(state);
+      kind.gather(pending, upTo);
+      if (pending.gathered.size >= CURSORS_PER_EVENT_MAX) void this.write(state.conversationId, pending);
+    }
+    return undefined;
+  }
+
+  private hasRoomFor(accepted: readonly (readonly [ConversationState, Seq])[]): boolean {
+    let added = 0;
+    for (const [{ conversationId }] of accepted) {
+      const pending = this.pending.get(conversationId);
+      if (pending === undefined) added++;
+      // Only when the log is slower than the devices: a window that is full is being written already.
+      else if (pending.gathered.size >= CURSORS_PER_EVENT_MAX) return false;
+    }
+    return this.pending.size + added <= PENDING_CONVERSATIONS_MAX;
+  }
+
+  private pendingOf(state: ConversationState): Pending {
+    const id = state.conversationId;
+    const known = this.pending.get(id);
+    if (known !== undefined) return known;
+    const windowMs = state.members.size <= RECEIPTS_BROADCAST_MEMBERS_MAX ? SMALL_WINDOW_MS : LARGE_WINDOW_MS;
+    const pending: Pending = {
+      gathered: new GatheredCursors(),
+      windowMs,
+      timer: undefined,
+      writing: undefined,
+    };
+    this.pending.set(id, pending);
+    this.openWindow(id, pending);
+    return pending;
+  }
+
+  private openWindow(id: ConversationId, pending: Pending): void {
+    pending.timer = setTimeout(() => void this.write(id, pending), pending.windowMs);
+  }
+
+  /** Ends the window. What comes during the write is gathered for the next one. */
+  private write(id: ConversationId, pending: Pending): Promise<void> {
+    clearTimeout(pending.timer);
+    pending.writing ??= this.writeGathered(id, pending).finally(() => {
+      pending.writing = undefined;
+      if (pending.gathered.size === 0) this.pending.delete(id);
+      else this.openWindow(id, pending);
+    });
+    return pending.writing;
+  }
+
+  private async writeGathered(conversationId: ConversationId, { gathered }: Pending): Promise<void> {
+    const { delivered, read } = gathered.take();
+    const at = this.clock.now();
+    const tasks: Promise<void>[] = [];
+    const [firstDelivered] = delivered;
+    if (firstDelivered !== undefined) {
+      const command = { type: 'RecordDelivered', conversationId, by: firstDelivered.userId, at } as const;
+      tasks.push(this.execute({ ...command, cursors: delivered }, 'delivered'));
+    }
+    const [firstRead] = read;
+    if (firstRead !== undefined) {
+      const command = { type: 'RecordRead', conversationId, by: firstRead.userId, at } as const;
+      tasks.push(this.execute({ ...command, cursors: read }, 'read'));
+    }
+    await Promise.all(tasks);
+  }
+
+  /**
+   * `by` is the first whose cursor is in it, because every event is by a member, and the server is none; the
+   * decider names another one when that user's cursor turns out to say nothing new.
+   */
+  private async execute(
+    command: Parameters<Executor['execute']>[0] & { readonly cursors: readonly unknown[] },
+    kind: 'delivered' | 'read',
+  ): Promise<void> {
+    for (let attempt = 0; attempt < RECEIPT_ATTEMPTS_MAX; attempt++) {
+      if (attempt > 0) await pause(backoffMs(attempt, RETRY), this.stopping.signal);
+      try {
+        if (this.isSettled(await this.executor.execute(command), kind)) return;
+      } catch (error) {
+        this.logger.error(`receipts of ${command.conversationId} failed: ${String(error)}`);
+        break;
+      }
+      if (this.stopping.signal.aborted) break;
+    }
+    this.metrics.receiptCursorsDropped.inc(command.cursors.length);
+  }
+
+  private isSettled(outcome: Outcome, kind: 'delivered' | 'read'): boolean {
+    switch (outcome.kind) {
+      case 'accepted':
+        this.metrics.receiptEvents.inc({ kind });
+        return true;
+      // Refused: the conversation is not there any more, and neither is anybody whom the receipt concerns.
+      case 'unchanged':
+      case 'refused':
+      case 'repeated':
+        return true;
+      case 'unavailable':
+        return false;
+      default:
+        return assertNever(outcome);
+    }
+  }
+}
+
+/**
+ * True when a cursor that already stands at `known` gains nothing from `upTo`: it is behind, or only receipts
+ * and the like lie between. Without the latter, confirming a receipt's own event would write the next one, and
+ * so on for ever.
+ */
+function covers(state: ConversationState, known: Seq | -1 | undefined, upTo: Seq): boolean {
+  const newest = state.window.last();
+  const lastMessage = newest === undefined ? -1 : (state.recent.get(newest)?.seq ?? -1);
+  return (known ?? -1) >= Math.min(upTo, lastMessage);
+}
+
+const NOT_FOUND = problem('not_found', 'There is no such conversation.');
+const UNAVAILABLE = problem('unavailable', 'Receipts cannot be taken at the moment.', {
+  retryAfterMs: RETRY_AFTER_MS,
+});
+
+const beyondHead = (field: string): Problem => {
+  const message = 'lies beyond the end of the conversation';
+  return problem('invalid_input', `${field} ${message}.`, { errors: [{ field, message }] });
+};

@@ -1,0 +1,127 @@
+import { Injectable } from '@nestjs/common';
+import { ProjectionProgress } from '../application/ports/projection-progress';
+import { InboxReads, type InboxHead } from '../application/ports/read-models';
+import { StoreUnavailable } from '../application/ports/store-unavailable';
+import { seenBy } from '../domain/conversation/visibility';
+import { Clock } from '../kernel/clock';
+import type { ConversationId, Seq, UserId } from '../kernel/ids';
+import type { Position } from '../kernel/position';
+import type { ConversationDto } from '../protocol/schemas';
+import { GapReader } from './gap-reader';
+import { Limiter } from './limiter';
+import { entryOfStranger } from './sync-from-log';
+import type { SyncEntry } from './sync-pages';
+import { gapOf, neverMine, type Gap } from './sync-plan';
+import { toConversationDto } from './views';
+
+/** Queries of the inbox by all devices of this node at once; more would only wait inside Postgres. */
+export const SYNC_QUERIES_MAX = 8;
+/** After a failure the store is taken to be down for this long: those who wait must not try it one by one. */
+export const STORE_DOWN_MS = 1_000;
+
+export type Summaries = ReadonlyMap<ConversationId, ConversationDto>;
+
+/** What `sync` asks of the read models. */
+@Injectable()
+export class SyncInbox {
+  private readonly limiter = new Limiter(SYNC_QUERIES_MAX);
+  private downUntil = 0;
+
+  constructor(
+    private readonly inbox: InboxReads,
+    private readonly progress: ProjectionProgress,
+    private readonly reader: GapReader,
+    private readonly clock: Clock,
+  ) {}
+
+  /** False when the read models are behind `position` for all of `timeoutMs`, or cannot be asked. */
+  async hasPassed(position: Position, timeoutMs: number): Promise<boolean> {
+    if (this.isDown()) return false;
+    try {
+      return await this.progress.waitForPosition(position, timeoutMs);
+    } catch (error) {
+      this.markDown(error);
+      return false;
+    }
+  }
+
+  /** undefined: the store is down. */
+  async heads(userId: UserId): Promise<readonly InboxHead[] | undefined> {
+    return this.ask(() => this.inbox.heads(userId));
+  }
+
+  /** As the read models are now; empty while the store is down, and the device keeps what it has. */
+  async summaries(userId: UserId, ids: readonly ConversationId[]): Promise<Summaries> {
+    if (ids.length === 0) return new Map();
+    const views = await this.ask(() => this.inbox.conversations(userId, ids));
+    return new Map((views ?? []).map((view) => [view.id, toConversationDto(view)]));
+  }
+
+  /** Reads a gap's events; undefined: there is nothing to tell after all. @throws EventLogUnavailable */
+  async read(
+    userId: UserId,
+    planned: Gap,
+    cursor: Seq | undefined,
+    window: number,
+    summaries: Summaries,
+  ): Promise<SyncEntry | undefined> {
+    const { conversationId } = planned;
+    if (planned.beyond && (await this.isAhead(conversationId, cursor))) {
+      return planned.removed ? entryOfStranger(conversationId) : undefined;
+    }
+    const summary = summaries.get(conversationId) ?? null;
+    const gap = summary === null && !planned.removed ? await this.again(userId, planned, cursor) : planned;
+    const found = await this.reader.read({
+      conversationId,
+      segments: gap.segments,
+      window,
+      see: (recorded) => seenBy(recorded, userId),
+    });
+    if (found === undefined) return entryOfStranger(conversationId);
+    return {
+      conversationId,
+      summary: gap.removed ? null : summary,
+      frames: found.frames,
+      from: found.limited ? (found.from ?? gap.from) : gap.from,
+      headSeq: gap.upTo,
+      limited: found.limited,
+      removed: gap.removed,
+    };
+  }
+
+  /** A member without a summary has left since the heads were read, and is answered as one who left. */
+  private async again(userId: UserId, planned: Gap, cursor: Seq | undefined): Promise<Gap> {
+    const answer = await this.ask(async () => ({
+      head: await this.inbox.head(userId, planned.conversationId),
+    }));
+    if (answer === undefined) return planned;
+    return answer.head === undefined ? neverMine(planned.conversationId) : gapOf(answer.head, cursor);
+  }
+
+  /** A device that was on another node may be ahead of the read models, and then misses nothing. */
+  private async isAhead(id: ConversationId, cursor: Seq | undefined): Promise<boolean> {
+    const head = await this.reader.head(id);
+    return cursor !== undefined && head !== undefined && cursor <= head;
+  }
+
+  private async ask<T>(query: () => Promise<T>): Promise<T | undefined> {
+    return this.limiter.run(async () => {
+      if (this.isDown()) return undefined;
+      try {
+        return await query();
+      } catch (error) {
+        this.markDown(error);
+        return undefined;
+      }
+    });
+  }
+
+  private isDown(): boolean {
+    return this.clock.now() < this.downUntil;
+  }
+
+  private markDown(error: unknown): void {
+    if (!(error instanceof StoreUnavailable)) throw error;
+    this.downUntil = this.clock.now() + STORE_DOWN_MS;
+  }
+}

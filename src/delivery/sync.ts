@@ -1,0 +1,197 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { EventLog, EventLogUnavailable } from '../application/ports/event-log';
+import type { InboxHead } from '../application/ports/read-models';
+import { CONFIG, type Config } from '../config/config';
+import { asConversationId, asSeq, type ConversationId, type Seq } from '../kernel/ids';
+import { formatPosition, type Position } from '../kernel/position';
+import { problem, type FieldError, type Problem } from '../protocol/errors';
+import type { ClientFrameData } from '../protocol/frames';
+import { SYNC_RECENT_DEFAULT, SYNC_WINDOW_DEFAULT } from '../protocol/limits';
+import type { Connection } from './connection';
+import { Feed } from './feed';
+import { Hub } from './hub';
+import { mapInOrder } from './limiter';
+import { SyncDebts } from './sync-debts';
+import { SyncFromLog } from './sync-from-log';
+import { SyncInbox } from './sync-inbox';
+import { SyncPages, type SyncEntry } from './sync-pages';
+import { planSync, unseenOf, type Gap } from './sync-plan';
+
+/** How long a `sync` waits for the read models before it answers from the log alone. */
+const SYNC_PROGRESS_WAIT_MS = 5_000;
+/** Conversations read for one device at once. */
+const SYNC_READS_MAX = 8;
+/** Conversations whose summaries are asked for in one query. */
+const SYNC_SUMMARIES_MAX = 100;
+
+const RETRY_AFTER_MS = 1_000;
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+type Cursors = ReadonlyMap<ConversationId, Seq>;
+
+interface Request {
+  readonly connection: Connection;
+  readonly cursors: Cursors;
+  readonly recent: number;
+  readonly window: number;
+}
+
+/** Ends a `sync` whose device has gone: nobody is left to answer. */
+class DeviceGone extends Error {
+  override readonly name = 'DeviceGone';
+}
+
+/**
+ * What a device missed (PROTOCOL.md section 3, DESIGN.md section 5 "sync without a gap"). Events are of three kinds: handed
+ * out before the connection was held, which lie at or before the noted position and are therefore in the read
+ * models that are asked next; read from the streams; and pushed since, which wait until the answer is out. What
+ * belongs to two of them is dropped by its seq.
+ */
+@Injectable()
+export class SyncService {
+  constructor(
+    @Inject(CONFIG) private readonly config: Config,
+    private readonly log: EventLog,
+    private readonly feed: Feed,
+    private readonly hub: Hub,
+    private readonly inbox: SyncInbox,
+    private readonly fromLog: SyncFromLog,
+    private readonly debts: SyncDebts,
+  ) {}
+
+  /**
+   * Answers with `sync.page` frames and `sync.done`, then lets the waiting pushes follow.
+   *
+   * @returns a refusal for the gateway to answer with: `invalid_input` (nothing was done) or `unavailable` (the
+   * log cannot be read; pages may have been sent, and the device asks again)
+   */
+  async sync(
+    connection: Connection,
+    data: ClientFrameData<'sync'>,
+    frameId: string | undefined,
+  ): Promise<Problem | undefined> {
+    const wrong = this.check(data);
+    if (wrong !== undefined) return wrong;
+    const synced = new Map<ConversationId, Seq>();
+    connection.hold();
+    try {
+      return await this.answer(connection, data, frameId, synced);
+    } catch (error) {
+      if (error instanceof DeviceGone) return undefined;
+      if (error instanceof EventLogUnavailable) return unavailable('The log cannot be read at the moment.');
+      throw error;
+    } finally {
+      connection.release((id) => synced.get(id));
+    }
+  }
+
+  private check(data: ClientFrameData<'sync'>): Problem | undefined {
+    const ids = Object.keys(data.cursors ?? {});
+    const { syncCursorsMax } = this.config.limits;
+    if (ids.length > syncCursorsMax) {
+      return invalid({ field: 'cursors', message: `must hold at most ${syncCursorsMax} cursors` });
+    }
+    const strange = ids.find((id) => !UUID.test(id));
+    return strange === undefined
+      ? undefined
+      : invalid({ field: `cursors.${strange.slice(0, 64)}`, message: 'must be named by a conversation id' });
+  }
+
+  private async answer(
+    connection: Connection,
+    data: ClientFrameData<'sync'>,
+    frameId: string | undefined,
+    synced: Map<ConversationId, Seq>,
+  ): Promise<Problem | undefined> {
+    const position = this.feed.position;
+    if (position === undefined) return unavailable('This node has not reached the log yet.');
+    const epoch = await this.log.epoch();
+    const epochChanged =
+      data.epoch === undefined || data.epoch === epoch ? {} : { epochChanged: true as const };
+    const id = frameId === undefined ? {} : { id: frameId };
+    const pages = new SyncPages(
+      async (conversations) => {
+        if (!this.hub.has(connection)) throw new DeviceGone();
+        await connection.answer({ event: 'sync.page', data: { conversations, ...epochChanged }, ...id });
+      },
+      (conversationId, upTo) => synced.set(conversationId, upTo),
+    );
+    const request: Request = {
+      connection,
+      cursors: epochChanged.epochChanged === true ? new Map() : cursorsOf(data),
+      recent: data.recent ?? SYNC_RECENT_DEFAULT,
+      window: data.window ?? SYNC_WINDOW_DEFAULT,
+    };
+    await this.fill(pages, request, position);
+    await pages.flush();
+    const done = { epoch, position: formatPosition(position), ...epochChanged };
+    await connection.answer({ event: 'sync.done', data: done, ...id });
+    return undefined;
+  }
+
+  private async fill(pages: SyncPages, request: Request, position: Position): Promise<void> {
+    const passed = await this.inbox.hasPassed(position, SYNC_PROGRESS_WAIT_MS);
+    const heads = await this.inbox.heads(request.connection.userId);
+    if (passed && heads !== undefined) {
+      await this.fillFromInbox(pages, request, heads);
+    } else {
+      await this.fillFromLog(pages, request, heads ?? [], position);
+    }
+  }
+
+  private async fillFromInbox(
+    pages: SyncPages,
+    { connection, cursors, recent, window }: Request,
+    heads: readonly InboxHead[],
+  ): Promise<void> {
+    const { userId } = connection;
+    const gaps = planSync(heads, cursors, recent);
+    for (let begin = 0; begin < gaps.length; begin += SYNC_SUMMARIES_MAX) {
+      const some = gaps.slice(begin, begin + SYNC_SUMMARIES_MAX);
+      const members = some.filter(({ removed }) => !removed).map(({ conversationId }) => conversationId);
+      const summaries = await this.inbox.summaries(userId, members);
+      const read = (gap: Gap): Promise<SyncEntry | undefined> =>
+        this.inbox.read(userId, gap, cursors.get(gap.conversationId), window, summaries);
+      await this.fillEach(pages, some, read);
+    }
+  }
+
+  /**
+   * Every cursor of the device, and those conversations it has no cursor for that the read models know of already.
+   * What they do not know yet they owe, and the device is told by `resync` once they do.
+   */
+  private async fillFromLog(
+    pages: SyncPages,
+    request: Request,
+    heads: readonly InboxHead[],
+    position: Position,
+  ): Promise<void> {
+    const { connection, cursors, recent, window } = request;
+    const { userId } = connection;
+    const unseen = unseenOf(heads, cursors, recent);
+    const ids = [...cursors.keys(), ...unseen];
+    const read = (id: ConversationId): Promise<SyncEntry | undefined> =>
+      this.fromLog.read(userId, id, cursors.get(id), window);
+    await this.fillEach(pages, ids, read);
+    if (recent > 0) this.debts.owe({ connection, position, cursors, recent, answered: new Set(unseen) });
+  }
+
+  private async fillEach<T>(
+    pages: SyncPages,
+    items: readonly T[],
+    read: (item: T) => Promise<SyncEntry | undefined>,
+  ): Promise<void> {
+    for await (const entry of mapInOrder(items, SYNC_READS_MAX, read)) {
+      if (entry !== undefined) await pages.add(entry);
+    }
+  }
+}
+
+const cursorsOf = ({ cursors }: ClientFrameData<'sync'>): Cursors =>
+  new Map(Object.entries(cursors ?? {}).map(([id, seq]) => [asConversationId(id), asSeq(seq)]));
+
+const invalid = (error: FieldError): Problem =>
+  problem('invalid_input', `${error.field} ${error.message}`, { errors: [error] });
+
+const unavailable = (detail: string): Problem =>
+  problem('unavailable', detail, { retryAfterMs: RETRY_AFTER_MS });

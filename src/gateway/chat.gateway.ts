@@ -1,0 +1,124 @@
+import { UseFilters } from '@nestjs/common';
+import { CommandBus } from '@nestjs/cqrs';
+import { MessageBody, SubscribeMessage, WebSocketGateway } from '@nestjs/websockets';
+import {
+  DeleteMessageCommand,
+  EditMessageCommand,
+  SendMessageCommand,
+  SetReactionCommand,
+} from '../application/commands/commands';
+import type { Outcome } from '../application/outcome';
+import { ReceiptAggregator } from '../delivery/receipts';
+import { SyncService } from '../delivery/sync';
+import { asClientMessageId, asConversationId, asSeq, asUserId } from '../kernel/ids';
+import type { Problem } from '../protocol/errors';
+import { Metrics } from '../observability/metrics';
+import { ok, refusal, type Answer, type Incoming } from './answers';
+import { monotonicNow } from './monotonic';
+import { changeAnswer, sendAnswer } from './outcome-frames';
+import { RethrowFilter } from './rethrow.filter';
+
+const okUnless = (refused: Problem | undefined): Answer => (refused === undefined ? ok() : refusal(refused));
+
+/** Messages, receipts and `sync`: what is in the log (PROTOCOL.md section 3). */
+@WebSocketGateway({ path: '/ws' })
+@UseFilters(new RethrowFilter())
+export class ChatGateway {
+  constructor(
+    private readonly commands: CommandBus,
+    private readonly syncs: SyncService,
+    private readonly receipts: ReceiptAggregator,
+    private readonly metrics: Metrics,
+  ) {}
+
+  /** Answers by itself, page by page; only a refusal is left to say. */
+  @SubscribeMessage('sync')
+  async sync(@MessageBody() { session, id, data }: Incoming<'sync'>): Promise<Answer | undefined> {
+    const refused = await this.syncs.sync(session, data, id);
+    return refused === undefined ? undefined : refusal(refused);
+  }
+
+  @SubscribeMessage('message.send')
+  async send(@MessageBody() { caller, data }: Incoming<'message.send'>): Promise<Answer> {
+    const startedAt = monotonicNow();
+    const clientMessageId = asClientMessageId(data.clientMessageId);
+    const outcome = await this.commands.execute(
+      new SendMessageCommand({
+        by: caller.userId,
+        ...(data.conversationId === undefined
+          ? {}
+          : { conversationId: asConversationId(data.conversationId) }),
+        ...(data.to === undefined ? {} : { to: asUserId(data.to) }),
+        clientMessageId,
+        content: data.content,
+        ...(data.replyTo === undefined ? {} : { replyTo: asSeq(data.replyTo) }),
+        ...(data.threadOf === undefined ? {} : { threadOf: asSeq(data.threadOf) }),
+        ...(data.mentions === undefined ? {} : { mentions: data.mentions.map(asUserId) }),
+      }),
+    );
+    this.measure(outcome.outcome.kind, monotonicNow() - startedAt);
+    return sendAnswer(outcome, clientMessageId);
+  }
+
+  private measure(kind: Outcome['kind'], ms: number): void {
+    if (kind !== 'accepted' && kind !== 'repeated') return;
+    this.metrics.sendsAcknowledged.inc({ duplicate: String(kind === 'repeated') });
+    if (kind === 'accepted') this.metrics.sendToPersistedMs.observe(ms);
+  }
+
+  @SubscribeMessage('message.edit')
+  async edit(@MessageBody() { caller, data }: Incoming<'message.edit'>): Promise<Answer> {
+    const { content } = data;
+    return changeAnswer(
+      await this.commands.execute(new EditMessageCommand({ ...onMessage(caller, data), content })),
+    );
+  }
+
+  @SubscribeMessage('message.delete')
+  async delete(@MessageBody() { caller, data }: Incoming<'message.delete'>): Promise<Answer> {
+    const { scope } = data;
+    return changeAnswer(
+      await this.commands.execute(new DeleteMessageCommand({ ...onMessage(caller, data), scope })),
+    );
+  }
+
+  @SubscribeMessage('reaction.set')
+  async react(@MessageBody() { caller, data }: Incoming<'reaction.set'>): Promise<Answer> {
+    const { emoji, on } = data;
+    return changeAnswer(
+      await this.commands.execute(new SetReactionCommand({ ...onMessage(caller, data), emoji, on })),
+    );
+  }
+
+  /** `ok`: accepted. The event that follows within the receipt window is the confirmation. */
+  @SubscribeMessage('delivered')
+  async delivered(@MessageBody() { caller, data }: Incoming<'delivered'>): Promise<Answer> {
+    return okUnless(await this.receipts.delivered(caller.userId, caller.deviceId, data.cursors));
+  }
+
+  /** `ok`: accepted, as with `delivered`. */
+  @SubscribeMessage('read')
+  async read(@MessageBody() { caller, data }: Incoming<'read'>): Promise<Answer> {
+    const conversationId = asConversationId(data.conversationId);
+    return okUnless(await this.receipts.read(caller.userId, conversationId, asSeq(data.upTo)));
+  }
+
+  /** One conversation is on a screen: a new one takes its place. */
+  @SubscribeMessage('focus')
+  focus(@MessageBody() { session, data }: Incoming<'focus'>): Answer {
+    session.focused = asConversationId(data.conversationId);
+    return ok();
+  }
+
+  @SubscribeMessage('unfocus')
+  unfocus(@MessageBody() { session, data }: Incoming<'unfocus'>): Answer {
+    if (session.focused === data.conversationId) session.focused = undefined;
+    return ok();
+  }
+}
+
+/** Whoever the socket authenticated as acts, whatever the frame says. */
+const onMessage = (
+  { userId }: Incoming<'message.edit'>['caller'],
+  { conversationId, target }: { readonly conversationId: string; readonly target: number },
+) => ({ by: userId, conversationId: asConversationId(conversationId), target: asSeq(target) });

@@ -1,0 +1,127 @@
+import { Inject, Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
+import { EventLogUnavailable } from '../application/ports/event-log';
+import { StoreUnavailable } from '../application/ports/store-unavailable';
+import { CONFIG, type Config } from '../config/config';
+import { uuidv7 } from '../kernel/uuid';
+import { problem } from '../protocol/errors';
+import { CLIENT_FRAME_NAMES } from '../protocol/frames';
+import { invalidInput, refusal, withId, type Answer } from './answers';
+import { parseClientFrame } from './client-frame';
+import { frameErrors, isClientFrameName } from './frame-rules';
+import { FrameRates } from './frame-rates';
+import { GatewayCounters } from './gateway-counters';
+import { UNAVAILABLE_RETRY_MS } from './gateway-limits';
+import { BINARY, type Inbound } from './lane';
+import { monotonicNow } from './monotonic';
+import type { Session } from './session';
+
+/** What Nest made of a `@SubscribeMessage` method; undefined: it has answered already, or says nothing. */
+export type FrameHandler = (incoming: object) => Promise<Answer | undefined>;
+
+interface Frame {
+  readonly event: string;
+  readonly id: string | undefined;
+  readonly data: object;
+}
+
+/**
+ * From the bytes of a message to its one answer: looked at, counted, checked, handled. Whatever goes wrong is
+ * answered with the frame's id; nothing that a client sends ends in silence or in a rejection.
+ */
+@Injectable()
+export class FrameRouter implements OnApplicationBootstrap {
+  private readonly logger = new Logger(FrameRouter.name);
+  private readonly handlers = new Map<string, FrameHandler>();
+
+  constructor(
+    @Inject(CONFIG) private readonly config: Config,
+    private readonly rates: FrameRates,
+    private readonly counters: GatewayCounters,
+  ) {}
+
+  /** @throws Error when the event has a handler already: one of the two would never run */
+  register(event: string, handler: FrameHandler): void {
+    if (this.handlers.has(event)) throw new Error(`two handlers for the frame ${event}`);
+    this.handlers.set(event, handler);
+  }
+
+  onApplicationBootstrap(): void {
+    if (this.handlers.size === 0) return;
+    const missing = CLIENT_FRAME_NAMES.filter((name) => !this.handlers.has(name));
+    if (missing.length > 0) throw new Error(`no handler for the frames ${missing.join(', ')}`);
+  }
+
+  /** Handles one message to its end, and waits until its answer has room on the socket. Never rejects. */
+  async handle(session: Session, message: Inbound): Promise<void> {
+    try {
+      await this.take(session, message);
+    } catch (error) {
+      // Only what cannot be answered comes here: an answer that cannot be encoded, a bug of this file.
+      this.logger.error(`a frame of session ${session.sessionId} could not be answered`, stackOf(error));
+      session.close('internalError');
+    }
+  }
+
+  private async take(session: Session, message: Inbound): Promise<void> {
+    if (message === BINARY) {
+      session.close('notAFrame');
+      return;
+    }
+    const frame = parseClientFrame(message, this.config.limits);
+    if (frame.kind === 'notAFrame') {
+      session.close('notAFrame');
+      return;
+    }
+    this.counters.framesHandled += 1;
+    const event = frame.kind === 'frame' ? frame.event : '';
+    const now = monotonicNow();
+    const retryAfterMs = this.rates.take(session, event, now);
+    if (retryAfterMs > 0) {
+      const limited = problem('rate_limited', 'too many frames', { retryAfterMs });
+      await this.reply(session, refusal(limited), frame.id);
+      if (session.breach(now)) session.close('rateLimited');
+      return;
+    }
+    const answer =
+      frame.kind === 'malformed' ? invalidInput(frame.errors) : await this.answerTo(session, frame);
+    if (answer !== undefined) await this.reply(session, answer, frame.id);
+  }
+
+  private async answerTo(session: Session, { event, id, data }: Frame): Promise<Answer | undefined> {
+    const { caller } = session;
+    if (caller === undefined && event !== 'auth') {
+      return refusal(problem('unauthenticated', 'the first frame must be auth'));
+    }
+    if (!isClientFrameName(event)) return invalidInput([{ field: 'event', message: 'unknown event' }]);
+    const errors = frameErrors(event, data, this.config.limits);
+    if (errors.length > 0) return invalidInput(errors);
+    const handler = this.handlers.get(event);
+    try {
+      if (handler === undefined) throw new Error(`no handler for the frame ${event}`);
+      return await handler({ session, caller, id, data });
+    } catch (error) {
+      return this.failure(session, event, error);
+    }
+  }
+
+  /** A store that is down can be tried again; anything else is a bug, told apart by an id that is in the log. */
+  private failure(session: Session, event: string, error: unknown): Answer {
+    if (error instanceof EventLogUnavailable || error instanceof StoreUnavailable) {
+      return refusal(
+        problem('unavailable', 'a store is not available', { retryAfterMs: UNAVAILABLE_RETRY_MS }),
+      );
+    }
+    const traceId = uuidv7();
+    this.logger.error(`${event} failed in session ${session.sessionId}, trace ${traceId}`, stackOf(error));
+    return refusal(problem('internal', 'something went wrong on the server', { traceId }));
+  }
+
+  private reply(session: Session, answer: Answer, id: string | undefined): Promise<void> {
+    if (answer.event === 'error')
+      this.counters.refused(answer.data.code as Parameters<GatewayCounters['refused']>[0]);
+    return session.answer(withId(answer, id));
+  }
+}
+
+const stackOf = (error: unknown): string =>
+  error instanceof Error ? (error.stack ?? error.message) : String(error);

@@ -1,0 +1,236 @@
+import type { Push } from '../delivery/connection';
+import type { ConversationId, Seq } from '../kernel/ids';
+import type { GatewayLimits } from './gateway-limits';
+import { sharedTextFrame, textFrame } from './text-frame';
+import { flushAfterTurn, type Flushable } from './turn-flush';
+
+/** The part of a TCP socket that is written to. */
+export interface Wire {
+  /** Bytes that Node holds for the kernel. */
+  readonly writableLength: number;
+  write(bytes: Buffer): boolean;
+  once(event: 'drain', listener: () => void): unknown;
+}
+
+export interface OutboundEvents {
+  written(bytes: number): void;
+  /** A slow socket has drained; it was told what it missed, if anything. */
+  recovered(): void;
+  /** The socket missed more conversations than `resync` may name. */
+  overflowed(): void;
+}
+
+type Synced = (conversationId: ConversationId) => Seq | undefined;
+
+const ROOM: Promise<void> = Promise.resolve();
+
+/**
+ * What goes out on one socket, bounded: past the high-water mark pushes are only remembered as "conversation
+ * moved", hints are dropped, and answers make their sender wait. An idle socket owns no collection here.
+ * Times are milliseconds of a monotonic clock.
+ */
+export class OutboundQueue implements Flushable {
+  private pending: Buffer[] | undefined;
+  private pendingBytes = 0;
+  private held: Push[] | undefined;
+  private heldBytes = 0;
+  /** Conversation → highest seq that was not pushed. */
+  private moved: Map<ConversationId, Seq> | undefined;
+  private lastPushed: Map<ConversationId, Seq> | undefined;
+  private pushedSinceRest = false;
+  private synced: Synced | undefined;
+  private syncedAt = 0;
+  private slowSince: number | undefined;
+  private listensForDrain = false;
+  private waiters: (() => void)[] | undefined;
+  private ended = false;
+
+  constructor(
+    private readonly wire: Wire,
+    private readonly limits: GatewayLimits,
+    private readonly events: OutboundEvents,
+    private readonly now: () => number,
+  ) {}
+
+  /** Bytes that wait, here and in Node; at most the high-water mark and one answer. */
+  get bytes(): number {
+    return this.pendingBytes + this.heldBytes + this.wire.writableLength;
+  }
+
+  get isSlow(): boolean {
+    return this.slowSince !== undefined;
+  }
+
+  push(push: Push): void {
+    if (this.ended || this.isKnown(push)) return;
+    if (this.held === undefined) this.write(push);
+    else if (this.mayHold(push)) {
+      this.held.push(push);
+      this.heldBytes += push.bytes.length;
+    } else this.remember(push);
+  }
+
+  hint(bytes: Buffer): void {
+    if (!this.ended && !this.isFull()) this.enqueue(sharedTextFrame(bytes));
+  }
+
+  /** Always queued. Resolves when there is room for more, or when the queue has ended. */
+  answer(text: string): Promise<void> {
+    if (this.ended) return ROOM;
+    this.enqueue(textFrame(text));
+    if (!this.isFull()) return ROOM;
+    return new Promise((resolve) => (this.waiters ??= []).push(resolve));
+  }
+
+  hold(): void {
+    this.held ??= [];
+  }
+
+  release(synced: Synced): void {
+    const held = this.held ?? [];
+    this.held = undefined;
+    this.heldBytes = 0;
+    if (this.ended) return;
+    // The feed may be behind what sync has read from the log: what it brings a little later is a repetition.
+    this.synced = synced;
+    this.syncedAt = this.now();
+    for (const [conversationId, seq] of this.moved ?? []) {
+      if (seq <= (synced(conversationId) ?? -1)) this.moved?.delete(conversationId);
+    }
+    for (const push of held) if (!this.isKnown(push)) this.write(push);
+    if (!this.isSlow) this.tellMoved();
+  }
+
+  /** Writes what has gathered. */
+  flush(): void {
+    const pending = this.pending;
+    if (pending === undefined || this.ended) return;
+    this.pending = undefined;
+    const bytes = this.pendingBytes;
+    this.pendingBytes = 0;
+    this.wire.write(this.inOnePiece(pending, bytes));
+    this.events.written(bytes);
+    if (this.slowSince !== undefined) this.awaitDrain();
+  }
+
+  /** @returns true when the socket has been slow for too long */
+  isStuck(now: number): boolean {
+    return this.slowSince !== undefined && now - this.slowSince >= this.limits.slowSocketMs;
+  }
+
+  /** Called now and then: lets go of what an idle socket does not need. */
+  rest(now: number): void {
+    if (!this.pushedSinceRest) this.lastPushed = undefined;
+    this.pushedSinceRest = false;
+    if (now - this.syncedAt >= this.limits.syncFloorMs) this.synced = undefined;
+  }
+
+  /** Nothing is queued any more; whoever waits for room goes on. */
+  end(): void {
+    this.ended = true;
+    this.pending = this.held = this.moved = this.lastPushed = this.synced = undefined;
+    this.pendingBytes = this.heldBytes = 0;
+    this.slowSince = undefined;
+    this.letWaitersGo();
+  }
+
+  private isKnown({ conversationId, seq }: Push): boolean {
+    if (seq <= (this.lastPushed?.get(conversationId) ?? -1)) return true;
+    return this.synced !== undefined && seq <= (this.synced(conversationId) ?? -1);
+  }
+
+  private mayHold({ conversationId, bytes }: Push): boolean {
+    if (this.held === undefined || this.held.length >= this.limits.pushesHeldMax) return false;
+    // After one that was not held, a later one would only make the hole harder to see.
+    if (this.moved?.has(conversationId) === true) return false;
+    return this.heldBytes + bytes.length <= this.limits.outboundHighWaterBytes;
+  }
+
+  private write(push: Push): void {
+    if (this.isFull()) {
+      this.remember(push);
+      return;
+    }
+    this.enqueue(sharedTextFrame(push.bytes));
+    this.notePushed(push);
+  }
+
+  private notePushed({ conversationId, seq }: Push): void {
+    this.pushedSinceRest = true;
+    const last = (this.lastPushed ??= new Map());
+    if (last.size >= this.limits.lastPushedMax && !last.has(conversationId)) {
+      const [oldest] = last.keys();
+      if (oldest !== undefined) last.delete(oldest);
+    }
+    last.set(conversationId, seq);
+  }
+
+  private remember({ conversationId, seq }: Push): void {
+    const moved = (this.moved ??= new Map());
+    moved.set(conversationId, seq);
+    if (moved.size > this.limits.resyncConversationsMax) this.events.overflowed();
+  }
+
+  private enqueue(frame: Buffer): void {
+    if (this.pending === undefined) {
+      this.pending = [frame];
+      flushAfterTurn(this);
+    } else this.pending.push(frame);
+    this.pendingBytes += frame.length;
+    // Only the kernel can say whether the peer is slow: ask it before a burst looks like a slow socket.
+    if (this.pendingBytes >= this.limits.flushBytes) this.flush();
+  }
+
+  private isFull(): boolean {
+    if (this.slowSince !== undefined) return true;
+    if (this.pendingBytes + this.wire.writableLength < this.limits.outboundHighWaterBytes) return false;
+    this.flush();
+    if (this.wire.writableLength < this.limits.outboundHighWaterBytes) return false;
+    this.slowSince = this.now();
+    this.awaitDrain();
+    return true;
+  }
+
+  private inOnePiece(frames: readonly Buffer[], bytes: number): Buffer {
+    const only = frames.length === 1 ? frames[0] : undefined;
+    if (this.wire.writableLength === 0) return only ?? Buffer.concat(frames, bytes);
+    // It will wait for a while: a small slice of Node's shared pool would keep all of the pool's 8 KiB alive.
+    const copy = Buffer.allocUnsafeSlow(bytes);
+    let offset = 0;
+    for (const frame of frames) offset += frame.copy(copy, offset);
+    return copy;
+  }
+
+  private awaitDrain(): void {
+    if (this.wire.writableLength === 0) {
+      this.drained();
+    } else if (!this.listensForDrain) {
+      this.listensForDrain = true;
+      this.wire.once('drain', () => {
+        this.listensForDrain = false;
+        if (this.slowSince !== undefined) this.awaitDrain();
+      });
+    }
+  }
+
+  private drained(): void {
+    this.slowSince = undefined;
+    if (this.held === undefined) this.tellMoved();
+    this.events.recovered();
+    this.letWaitersGo();
+  }
+
+  private tellMoved(): void {
+    const moved = this.moved;
+    this.moved = undefined;
+    if (moved === undefined || moved.size === 0) return;
+    const data = { conversationIds: [...moved.keys()] };
+    this.enqueue(textFrame(JSON.stringify({ event: 'resync', data })));
+  }
+
+  private letWaitersGo(): void {
+    const waiters = this.waiters;
+    this.waiters = undefined;
+    for (const resolve of waiters ?? []) resolve();
+  }
+}

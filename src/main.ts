@@ -1,0 +1,70 @@
+import 'reflect-metadata';
+import { InstanceRunning } from '../embedded/instance-lock';
+import type { Config } from './config/config';
+import { ConfigurationError, loadConfig } from './config/load-config';
+import { startNode, type RunningNode } from './node';
+
+/** A drain that takes longer is cut off: an orchestrator would kill us anyway, without a word. */
+const STOP_TIMEOUT_MS = 25_000;
+const EXIT_CONFIGURATION = 78;
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+function complain(text: string): void {
+  process.stderr.write(`${text}\n`);
+}
+
+function announce(config: Config, node: RunningNode, startedAt: number): void {
+  if (!config.rateLimits) complain('WARNING: RATE_LIMITS=off: nothing protects this node from a flood.');
+  say(`Parley is up after ${((performance.now() - startedAt) / 1_000).toFixed(1)} s.`);
+  say(`  roles         ${[...config.roles].join(', ')}`);
+  if (config.roles.has('gateway')) {
+    say(`  web client    ${node.url}/`);
+    say(`  REST          ${node.url}/api/v1    described at ${node.url}/api/docs`);
+    say(
+      `  WebSocket     ${node.url.replace(/^http/, 'ws')}/ws    described at ${node.url}/api/asyncapi.json`,
+    );
+    say(`  health        ${node.url}/health/ready    metrics at ${node.url}/metrics`);
+  }
+  say(`  event store   ${node.places.eventStore}`);
+  say(`  PostgreSQL    ${node.places.postgres}`);
+}
+
+async function stop(node: RunningNode, signal: string): Promise<void> {
+  say(`${signal}: draining.`);
+  setTimeout(() => {
+    complain(`Not drained within ${STOP_TIMEOUT_MS / 1_000} s; leaving.`);
+    process.exit(1);
+  }, STOP_TIMEOUT_MS).unref();
+  await node.stop();
+  say('Stopped.');
+  process.exit(0);
+}
+
+async function main(): Promise<void> {
+  const startedAt = performance.now() - process.uptime() * 1_000;
+  const config = loadConfig(process.env);
+  // Before the first store is open: a signal during the start must not leave Postgres behind.
+  const signal = new Promise<NodeJS.Signals>((resolve) => {
+    process.on('SIGINT', resolve);
+    process.on('SIGTERM', resolve);
+  });
+  const node = await startNode(config);
+  announce(config, node, startedAt);
+  await stop(node, await signal);
+}
+
+main().catch((error: unknown) => {
+  if (error instanceof ConfigurationError) {
+    complain(`Parley cannot start:\n${error.sentences.map((sentence) => `  ${sentence}`).join('\n')}`);
+    process.exit(EXIT_CONFIGURATION);
+  }
+  if (error instanceof InstanceRunning) complain(`Parley cannot start: ${error.message}.`);
+  else
+    complain(
+      `Parley cannot start: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+    );
+  process.exit(1);
+});

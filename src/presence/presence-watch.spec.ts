@@ -1,0 +1,93 @@
+import { PresenceStore, type PresenceView } from '../application/ports/presence';
+import type { Config } from '../config/config';
+import { asMillis, asUserId, type UserId } from '../kernel/ids';
+import { Presence } from '../protocol/frames';
+import { compile } from '../protocol/validation';
+import { PRESENCE_BATCH_MS, PresenceWatch } from './presence-watch';
+
+class TestStore extends PresenceStore {
+  listener: ((presence: PresenceView) => void) | undefined;
+  beat = (): Promise<void> => Promise.resolve();
+  set = (): Promise<void> => Promise.resolve();
+  leave = (): Promise<void> => Promise.resolve();
+  get = (): Promise<readonly PresenceView[]> => Promise.resolve([]);
+  onChange(listener: (presence: PresenceView) => void): () => void {
+    this.listener = listener;
+    return () => (this.listener = undefined);
+  }
+  change(userId: UserId, status: PresenceView['status']): void {
+    this.listener?.({ userId, status, lastSeenAt: asMillis(0) });
+  }
+}
+
+const users = ['ann', 'bob', 'eve', 'dan'].map(asUserId);
+const [ann, bob] = users as [UserId, UserId];
+const validator = compile(Presence);
+
+function setUp() {
+  const store = new TestStore();
+  const watch = new PresenceWatch({ limits: { presenceWatchMax: 3 } } as Config, store);
+  const watcher = () => {
+    const heard: string[] = [];
+    return {
+      heard,
+      hint: (bytes: Buffer): void => {
+        const { event, data } = JSON.parse(bytes.toString()) as { event: string; data: PresenceView };
+        expect(event).toBe('presence');
+        expect(validator.errors(data).map(({ field }) => field)).toEqual(['userId']);
+        heard.push(`${data.userId} ${data.status}`);
+      },
+    };
+  };
+  return { store, watch, watcher };
+}
+
+describe('PresenceWatch', () => {
+  beforeEach(() => jest.useFakeTimers());
+  afterEach(() => jest.useRealTimers());
+  const aMoment = (): void => {
+    jest.advanceTimersByTime(PRESENCE_BATCH_MS);
+  };
+
+  it('tells watchers, and only them, the last of what changed within a moment', () => {
+    const { store, watch, watcher } = setUp();
+    const [one, other] = [watcher(), watcher()];
+    watch.watch(one, [ann, bob]);
+    watch.watch(other, [bob]);
+    store.change(ann, 'online');
+    store.change(ann, 'busy');
+    store.change(bob, 'away');
+    store.change(asUserId('nobody watches'), 'online');
+    expect(one.heard).toEqual([]);
+    aMoment();
+    expect([one.heard, other.heard]).toEqual([['ann busy', 'bob away'], ['bob away']]);
+  });
+
+  it('watches as many as the limit says, and none of a list that would be one too many', () => {
+    const { watch, watcher } = setUp();
+    const one = watcher();
+    expect(watch.watch(one, users)).toBe('tooMany');
+    expect(watch.size).toBe(0);
+    expect(watch.watch(one, users.slice(0, 3))).toBe('watching');
+    expect(watch.watch(one, users.slice(0, 2))).toBe('watching');
+    expect(watch.watch(one, users.slice(3))).toBe('tooMany');
+    watch.unwatch(one, [ann]);
+    expect(watch.watch(one, users.slice(3))).toBe('watching');
+  });
+
+  it('lets go of everything when the last watcher leaves', () => {
+    const { store, watch, watcher } = setUp();
+    const one = watcher();
+    watch.watch(one, [ann, bob]);
+    watch.unwatch(one, [ann, asUserId('nobody')]);
+    store.change(ann, 'online');
+    store.change(bob, 'online');
+    watch.forget(one);
+    watch.forget(one);
+    expect(watch.size).toBe(0);
+    aMoment();
+    expect(one.heard).toEqual([]);
+    watch.onModuleDestroy();
+    expect(store.listener).toBeUndefined();
+  });
+});

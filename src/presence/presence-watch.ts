@@ -1,0 +1,102 @@
+import { Inject, Injectable, type OnModuleDestroy } from '@nestjs/common';
+import { PresenceStore, type PresenceView } from '../application/ports/presence';
+import { CONFIG, type Config } from '../config/config';
+import type { UserId } from '../kernel/ids';
+import type { ServerFrame } from '../protocol/frames';
+import { toPresenceDto } from './presence-frame';
+
+/** A socket that wants to know. */
+export interface Watcher {
+  /** Must not throw. */
+  hint(bytes: Buffer): void;
+}
+
+/** Changes of one user within this time reach watchers as one: the last. */
+export const PRESENCE_BATCH_MS = 100;
+
+/**
+ * Who on this node watches whom. Changes are gathered for a moment, so that a thousand users coming back at once
+ * cost each watcher one write, and a user who flaps costs one frame.
+ */
+@Injectable()
+export class PresenceWatch implements OnModuleDestroy {
+  private readonly watchersOf = new Map<UserId, Set<Watcher>>();
+  private readonly watchedBy = new Map<Watcher, Set<UserId>>();
+  private readonly endChanges: () => void;
+  private changed = new Map<UserId, PresenceView>();
+  private timer: NodeJS.Timeout | undefined;
+
+  constructor(
+    @Inject(CONFIG) private readonly config: Config,
+    store: PresenceStore,
+  ) {
+    this.endChanges = store.onChange((view) => {
+      this.note(view);
+    });
+  }
+
+  /** Users that are watched by anybody here. */
+  get size(): number {
+    return this.watchersOf.size;
+  }
+
+  /** All of `userIds`, or, if they would be more than `limits.presenceWatchMax` with those before, none. */
+  watch(watcher: Watcher, userIds: readonly UserId[]): 'watching' | 'tooMany' {
+    const watched = this.watchedBy.get(watcher) ?? new Set<UserId>();
+    const added = new Set(userIds.filter((userId) => !watched.has(userId)));
+    if (watched.size + added.size > this.config.limits.presenceWatchMax) return 'tooMany';
+    for (const userId of added) {
+      watched.add(userId);
+      const watchers = this.watchersOf.get(userId);
+      if (watchers === undefined) this.watchersOf.set(userId, new Set([watcher]));
+      else watchers.add(watcher);
+    }
+    if (watched.size > 0) this.watchedBy.set(watcher, watched);
+    return 'watching';
+  }
+
+  unwatch(watcher: Watcher, userIds: readonly UserId[]): void {
+    const watched = this.watchedBy.get(watcher);
+    if (watched === undefined) return;
+    for (const userId of userIds) {
+      if (watched.delete(userId)) this.leave(userId, watcher);
+    }
+    if (watched.size === 0) this.watchedBy.delete(watcher);
+  }
+
+  /** The socket is gone. */
+  forget(watcher: Watcher): void {
+    for (const userId of this.watchedBy.get(watcher) ?? []) this.leave(userId, watcher);
+    this.watchedBy.delete(watcher);
+  }
+
+  onModuleDestroy(): void {
+    this.endChanges();
+    clearTimeout(this.timer);
+  }
+
+  private note(view: PresenceView): void {
+    if (!this.watchersOf.has(view.userId)) return;
+    this.changed.set(view.userId, view);
+    this.timer ??= setTimeout(() => {
+      this.tell();
+    }, PRESENCE_BATCH_MS).unref();
+  }
+
+  private tell(): void {
+    this.timer = undefined;
+    const changed = this.changed;
+    this.changed = new Map();
+    for (const [userId, view] of changed) {
+      const frame: ServerFrame = { event: 'presence', data: toPresenceDto(view) };
+      const bytes = Buffer.from(JSON.stringify(frame));
+      for (const watcher of this.watchersOf.get(userId) ?? []) watcher.hint(bytes);
+    }
+  }
+
+  private leave(userId: UserId, watcher: Watcher): void {
+    const watchers = this.watchersOf.get(userId);
+    watchers?.delete(watcher);
+    if (watchers?.size === 0) this.watchersOf.delete(userId);
+  }
+}
