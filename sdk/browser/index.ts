@@ -1,0 +1,2 @@
+export * from '..';
+export { IndexedDbCursorStore, IndexedDbOutboxStore } from './indexed-db-stores';

@@ -1,0 +1,293 @@
+import { MemoryCursorStore, type CursorState } from './stores';
+import { Bench, record, ROOM, settle } from './testing/bench';
+import { ME, OTHER, type FakeServer } from './testing/fake-server';
+
+const bench = new Bench();
+const device: Bench['device'] = (options) => bench.device(options);
+let server: FakeServer;
+
+beforeEach(() => {
+  bench.open();
+  ({ server } = bench);
+});
+afterEach(() => bench.close());
+
+describe('catching up', () => {
+  it('hands over exactly what is missing, across restarts', async () => {
+    const cursorStore = new MemoryCursorStore();
+    const first = device({ cursorStore });
+    await first.connect();
+    server.say(ROOM, 'a');
+    await settle(500);
+    await first.close();
+    server.say(ROOM, 'b');
+    const second = device({ cursorStore });
+    const heard = record(second);
+    await second.connect();
+    expect(heard).toEqual(['1:b']);
+    expect(server.socket.received[1]).toMatchObject({ event: 'sync', data: { cursors: { [ROOM]: 0 } } });
+  });
+
+  it('releases pushes that came during the sync behind its pages, without doubles', async () => {
+    server.say(ROOM, 'a');
+    server.heldSyncs = [];
+    const client = device();
+    const heard = record(client);
+    const connected = client.connect();
+    await settle();
+    server.say(ROOM, 'b');
+    server.say(ROOM, 'c');
+    await settle();
+    expect(heard).toEqual([]);
+    const held = server.heldSyncs;
+    server.heldSyncs = undefined;
+    held.forEach((answer) => {
+      answer();
+    });
+    await connected;
+    expect(heard).toEqual(['0:a', '1:b', '2:c']);
+  });
+
+  it('does not make the next event wait for a slow sync', async () => {
+    const client = device();
+    const heard = record(client);
+    await client.connect();
+    server.say(ROOM, 'a');
+    await settle();
+    server.heldSyncs = [];
+    server.socket.cut();
+    await settle(1_000);
+    server.say(ROOM, 'b');
+    await settle();
+    expect(heard).toEqual(['0:a', '1:b']);
+  });
+
+  it('syncs when the server says that it dropped pushes', async () => {
+    const client = device();
+    const heard = record(client);
+    await client.connect();
+    server.say(ROOM, 'a');
+    server.say(ROOM, 'b', { lost: true });
+    server.push({ event: 'resync', data: { conversationIds: [ROOM] } });
+    server.say(ROOM, 'c');
+    await settle();
+    expect(heard).toEqual(['0:a', '1:b', '2:c']);
+  });
+
+  it('takes a hole in live pushes for what it is: not meant for this device', async () => {
+    const client = device();
+    const heard = record(client);
+    await client.connect();
+    server.say(ROOM, 'a');
+    await settle();
+    server.say(ROOM, 'for others', { lost: true });
+    server.say(ROOM, 'c');
+    await settle();
+    expect(heard).toEqual(['0:a', '2:c']);
+  });
+
+  it('tells of a gap and forgets what lay before it', async () => {
+    const client = device();
+    const gaps: unknown[] = [];
+    client.on('limited', (gap) => gaps.push(gap));
+    await client.connect();
+    server.say(ROOM, 'old');
+    await settle();
+    server.window = 2;
+    server.reachable = false;
+    server.socket.cut();
+    for (let n = 0; n < 5; n++) server.say(ROOM, `missed ${n}`);
+    server.reachable = true;
+    await settle(1_000);
+    expect(gaps).toEqual([{ conversationId: ROOM, from: 4, headSeq: 5 }]);
+    expect(client.conversations.get(ROOM)?.messages.map(({ seq }) => seq)).toEqual([4, 5]);
+  });
+
+  it('starts anew when the epoch changed', async () => {
+    const cursorStore = new MemoryCursorStore({ epoch: 'epoch-0', cursors: { [ROOM]: 7 } });
+    server.say(ROOM, 'restored');
+    const client = device({ cursorStore });
+    const heard = record(client);
+    const epochs: unknown[] = [];
+    client.on('epoch', ({ epoch }) => epochs.push(epoch));
+    await client.connect();
+    await settle(500);
+    expect(epochs).toEqual(['epoch-1']);
+    expect(heard).toEqual(['0:restored']);
+    expect(await cursorStore.load()).toEqual({ epoch: 'epoch-1', cursors: { [ROOM]: 0 } });
+  });
+
+  it('drops a conversation it no longer belongs to', async () => {
+    const client = device();
+    const removed: unknown[] = [];
+    client.on('removed', ({ conversationId }) => removed.push(conversationId));
+    await client.connect();
+    server.say(ROOM, 'a');
+    await settle();
+    server.removed.add(ROOM);
+    server.socket.cut();
+    await settle(1_000);
+    expect(removed).toEqual([ROOM]);
+    expect(client.conversations.get(ROOM)).toBeUndefined();
+  });
+
+  it('shows somebody who comes back all there is, and hands over only what is new', async () => {
+    const client = device();
+    const heard = record(client);
+    await client.connect();
+    server.say(ROOM, 'a');
+    await settle();
+    server.removed.add(ROOM);
+    server.socket.cut();
+    await settle(1_000);
+    expect(client.conversations.get(ROOM)).toBeUndefined();
+    server.removed.delete(ROOM);
+    server.say(ROOM, 'b');
+    await settle();
+    server.say(ROOM, 'c');
+    await settle();
+    expect(heard).toEqual(['0:a', '1:b', '2:c']);
+    expect(client.conversations.get(ROOM)?.messages.map(({ seq }) => seq)).toEqual([0, 1, 2]);
+    // Back for good: its cursor counts again.
+    server.socket.cut();
+    await settle(1_000);
+    expect(server.socket.received[1]).toMatchObject({ event: 'sync', data: { cursors: { [ROOM]: 2 } } });
+  });
+
+  it('remembers over a restart what it was told of a conversation it left', async () => {
+    const cursorStore = new MemoryCursorStore();
+    const first = device({ cursorStore });
+    await first.connect();
+    server.say(ROOM, 'a');
+    await settle();
+    server.removed.add(ROOM);
+    server.socket.cut();
+    await settle(1_000);
+    await first.close();
+    expect(await cursorStore.load()).toEqual({ epoch: 'epoch-1', cursors: {}, left: { [ROOM]: 0 } });
+    server.removed.delete(ROOM);
+    server.say(ROOM, 'b');
+    const second = device({ cursorStore });
+    const heard = record(second);
+    await second.connect();
+    // Asked for as unknown, so that all of it comes and can be shown; told is only what is new.
+    expect(server.socket.received[1]).toMatchObject({ event: 'sync', data: { cursors: {} } });
+    expect(heard).toEqual(['1:b']);
+    expect(second.conversations.get(ROOM)?.messages).toHaveLength(2);
+  });
+
+  it('does not let go of a conversation for a leaving that a sync tells of together with the return', async () => {
+    const client = device();
+    const removed: unknown[] = [];
+    client.on('removed', ({ conversationId }) => removed.push(conversationId));
+    server.say(ROOM, 'a', { lost: true });
+    const at = '2026-01-01T00:00:00.000Z';
+    for (const change of ['removed', 'joined'] as const) {
+      const seq = server.events(ROOM).length;
+      const data = { conversationId: ROOM, seq, at, by: OTHER, userId: ME, change };
+      server.events(ROOM).push({ event: 'membership.changed', data });
+    }
+    await client.connect();
+    expect(removed).toEqual([]);
+    expect(client.conversations.get(ROOM)?.messages).toHaveLength(1);
+  });
+
+  it('learns of a conversation it was added to by a sync', async () => {
+    const client = device();
+    const heard = record(client);
+    await client.connect();
+    server.say('elsewhere', 'first');
+    await settle();
+    expect(heard).toEqual(['0:first']);
+    expect(server.socket.received.filter(({ event }) => event === 'sync')).toHaveLength(2);
+  });
+
+  it('learns of a conversation it was added to while a sync ran, too late for its answer', async () => {
+    server.heldSyncs = [];
+    const client = device();
+    const heard = record(client);
+    const connected = client.connect();
+    await settle();
+    server.say('elsewhere', 'first');
+    await settle();
+    const events = server.events('elsewhere');
+    server.log.delete('elsewhere');
+    const held = server.heldSyncs;
+    server.heldSyncs = undefined;
+    for (const answer of held) answer();
+    server.log.set('elsewhere', events);
+    await connected;
+    expect(heard).toEqual(['0:first']);
+    expect(server.socket.received.filter(({ event }) => event === 'sync')).toHaveLength(2);
+  });
+
+  it('saves a cursor only after the handlers of its event have finished', async () => {
+    const saved: CursorState[] = [];
+    const cursorStore = new MemoryCursorStore();
+    jest.spyOn(cursorStore, 'save').mockImplementation((state) => {
+      saved.push(state);
+      return Promise.resolve();
+    });
+    const client = device({ cursorStore });
+    let finish: () => void = () => undefined;
+    client.on('message.sent', () => new Promise<void>((resolve) => (finish = resolve)));
+    await client.connect();
+    await settle(500);
+    saved.length = 0;
+    server.say(ROOM, 'a');
+    await settle(5_000);
+    expect(saved).toEqual([]);
+    finish();
+    await settle(500);
+    expect(saved.at(-1)?.cursors).toEqual({ [ROOM]: 0 });
+  });
+});
+
+describe('receipts and standing wishes', () => {
+  it('tells in one frame what has been delivered, and never of its own messages', async () => {
+    const client = device();
+    await client.connect();
+    for (let n = 0; n < 5; n++) server.say(ROOM, 'x');
+    server.say('room-2', 'y');
+    await client.send({ conversationId: 'room-3' }, 'mine').acked;
+    await settle(200);
+    const receipts = server.socket.received.filter(({ event }) => event === 'delivered');
+    expect(receipts.map(({ data }) => data)).toEqual([{ cursors: { [ROOM]: 4, 'room-2': 0 } }]);
+  });
+
+  it('says again after a reconnect what the server forgot', async () => {
+    const client = device();
+    await client.connect();
+    client.setPresence('busy', 'in a meeting');
+    client.watchPresence([OTHER]);
+    client.focus(ROOM);
+    server.swallow.add('read');
+    client.read(ROOM, 9);
+    await settle();
+    server.swallow.clear();
+    server.socket.cut();
+    await settle(1_000);
+    const again = server.socket.received.filter(({ event }) => !['auth', 'sync'].includes(event));
+    expect(again.map(({ event, data }) => [event, data])).toEqual([
+      ['presence.set', { status: 'busy', customStatus: 'in a meeting' }],
+      ['presence.watch', { userIds: [OTHER] }],
+      ['focus', { conversationId: ROOM }],
+      ['read', { conversationId: ROOM, upTo: 9 }],
+    ]);
+  });
+
+  it('tells of a handler that throws and hands the event to the others all the same', async () => {
+    const client = device();
+    const errors: unknown[] = [];
+    client.on('message.sent', () => {
+      throw new Error('application bug');
+    });
+    const heard = record(client);
+    client.on('error', (error) => errors.push(error));
+    await client.connect();
+    server.say(ROOM, 'a');
+    await settle();
+    expect(heard).toEqual(['0:a']);
+    expect(errors).toEqual([new Error('application bug')]);
+  });
+});

@@ -1,0 +1,211 @@
+import type { EventFrame } from '../src/protocol/events';
+import type { Summary } from './conversations';
+import { messageFromEvent, type LocalMessage } from './local-message';
+
+/** Messages kept per conversation; older ones are one REST page away. */
+export const MESSAGES_KEPT_MAX = 500;
+
+type MessageSent = Extract<EventFrame, { event: 'message.sent' }>['data'];
+type MembershipChanged = Extract<EventFrame, { event: 'membership.changed' }>['data'];
+type ReactionChanged = Extract<EventFrame, { event: 'reaction.changed' }>['data'];
+
+/** One conversation as this device knows it. Changed by events in the order of their seqs, nothing else. */
+export class LocalConversation {
+  kind: 'direct' | 'group' | undefined;
+  title: string | undefined;
+  /** Who is in it, as far as known: a summary names 100 at most, `memberCount` counts all. */
+  readonly members = new Map<string, 'owner' | 'admin' | 'member'>();
+  memberCount = 0;
+  headSeq = -1;
+  lastOrdinal = 0;
+  readUpTo = -1;
+  unread = 0;
+  activeAt = '';
+  /** Ascending by seq; the newest MESSAGES_KEPT_MAX. */
+  messages: LocalMessage[] = [];
+  /** Of this device, not yet stored, by clientMessageId in the order of sending. */
+  readonly pending = new Map<string, LocalMessage>();
+  /** Delivered and read cursors of the others, as far as this device is told. */
+  readonly deliveredBy = new Map<string, number>();
+  readonly readBy = new Map<string, number>();
+  /** Counts of a summary include everything up to here; events at or below must not count again. */
+  private countedUpTo = -1;
+
+  constructor(readonly id: string) {}
+
+  apply(frame: EventFrame, own: string | undefined): void {
+    const { seq } = frame.data;
+    if (seq <= this.headSeq) return;
+    this.headSeq = seq;
+    switch (frame.event) {
+      case 'conversation.started':
+        this.kind = frame.data.kind;
+        this.title = frame.data.title;
+        for (const id of frame.data.memberIds) this.members.set(id, 'member');
+        if (frame.data.kind === 'group') this.members.set(frame.data.by, 'owner');
+        this.memberCount = this.members.size;
+        this.activeAt = frame.data.at;
+        break;
+      case 'conversation.changed':
+        if (frame.data.title !== undefined) this.title = frame.data.title;
+        break;
+      case 'membership.changed':
+        this.changeMember(frame.data);
+        break;
+      case 'message.sent':
+        this.add(frame.data, own);
+        break;
+      case 'message.edited':
+        this.change(frame.data.target, (message) => {
+          message.content = frame.data.content;
+          message.version = frame.data.version;
+        });
+        break;
+      case 'message.deleted':
+        this.delete(frame.data.target, seq);
+        break;
+      case 'reaction.changed':
+        this.react(frame.data);
+        break;
+      case 'message.delivered':
+        for (const { userId, upTo } of frame.data.cursors) advance(this.deliveredBy, userId, upTo);
+        break;
+      case 'message.read':
+        for (const { userId, upTo } of frame.data.cursors) {
+          advance(this.readBy, userId, upTo);
+          if (userId === own) this.markRead(upTo);
+        }
+        break;
+      default:
+        // An event of a newer server; a client ignores what it does not know (PROTOCOL.md, preamble).
+        ignoreUnknown(frame);
+    }
+  }
+
+  /** The server's view at `summary.headSeq`: title, members and counts that events alone may not give. */
+  summarise(summary: Summary): void {
+    this.kind = summary.kind;
+    this.title = summary.title;
+    this.memberCount = summary.memberCount;
+    if (summary.memberCount <= summary.members.length) this.members.clear();
+    for (const { userId, role } of summary.members) this.members.set(userId, role);
+    if (this.activeAt < summary.activeAt) this.activeAt = summary.activeAt;
+    if (summary.headSeq < this.headSeq && summary.headSeq < this.countedUpTo) return;
+    this.lastOrdinal = summary.lastOrdinal;
+    this.readUpTo = Math.max(this.readUpTo, summary.readUpTo);
+    this.countedUpTo = summary.headSeq;
+    this.unread = summary.unreadCount + this.unreadAfter(summary.headSeq);
+  }
+
+  /** This user has read up to and including `upTo`, here or on another device. */
+  markRead(upTo: number): void {
+    if (upTo <= this.readUpTo) return;
+    this.readUpTo = upTo;
+    const oldest = this.messages[0]?.seq;
+    // Messages before the oldest that is kept cannot be counted; the next summary puts it right.
+    if (upTo >= this.headSeq) this.unread = 0;
+    else if (oldest !== undefined && oldest <= upTo) this.unread = this.unreadAfter(upTo);
+  }
+
+  settle(message: LocalMessage): void {
+    this.pending.delete(message.clientMessageId);
+    if (this.bySeq(message.seq) === undefined) this.insert(message);
+  }
+
+  addOlder(message: LocalMessage): void {
+    if (this.bySeq(message.seq) === undefined) this.insert(message);
+  }
+
+  dropBefore(seq: number): void {
+    this.messages = this.messages.filter((message) => (message.seq ?? seq) >= seq);
+  }
+
+  bySeq(seq: number | undefined): LocalMessage | undefined {
+    if (seq === undefined) return undefined;
+    return this.messages.findLast((message) => message.seq === seq);
+  }
+
+  private add(data: MessageSent, own: string | undefined): void {
+    const pending = data.by === own ? this.pending.get(data.clientMessageId) : undefined;
+    this.pending.delete(data.clientMessageId);
+    // The optimistic object stays the one that is shown.
+    const message = Object.assign(pending ?? messageFromEvent(data), {
+      state: 'sent' as const,
+      seq: data.seq,
+      ordinal: data.ordinal,
+      messageId: data.messageId,
+      at: data.at,
+    });
+    if (this.bySeq(data.seq) === undefined) this.insert(message);
+    if (this.messages.length > MESSAGES_KEPT_MAX) this.messages.shift();
+    this.lastOrdinal = Math.max(this.lastOrdinal, data.ordinal);
+    this.activeAt = data.at;
+    if (data.seq <= this.countedUpTo) return;
+    if (data.by === own) this.markRead(data.seq);
+    else this.unread += 1;
+  }
+
+  private delete(target: number, seq: number): void {
+    const message = this.bySeq(target);
+    const known = message !== undefined && message.content !== null;
+    if (message !== undefined) message.content = null;
+    // A message that is not kept here may have been deleted before; only a kept one is surely counted.
+    if (known && target > this.readUpTo && seq > this.countedUpTo) this.unread = Math.max(0, this.unread - 1);
+  }
+
+  private react(data: ReactionChanged): void {
+    this.change(data.target, ({ reactions }) => {
+      const users = reactions.get(data.emoji) ?? new Set<string>();
+      if (data.change === 'added') users.add(data.by);
+      else users.delete(data.by);
+      if (users.size > 0) reactions.set(data.emoji, users);
+      else reactions.delete(data.emoji);
+    });
+  }
+
+  private changeMember(data: MembershipChanged): void {
+    switch (data.change) {
+      case 'joined':
+        if (!this.members.has(data.userId)) this.memberCount += 1;
+        this.members.set(data.userId, data.role ?? 'member');
+        break;
+      case 'left':
+      case 'removed':
+        this.memberCount = Math.max(0, this.memberCount - 1);
+        this.members.delete(data.userId);
+        break;
+      case 'roleChanged':
+        this.members.set(data.userId, data.role ?? 'member');
+        break;
+      case 'blocked':
+      case 'unblocked':
+        break;
+      default:
+        ignoreUnknown(data.change);
+    }
+  }
+
+  private change(target: number, change: (message: LocalMessage) => void): void {
+    const message = this.bySeq(target);
+    if (message !== undefined) change(message);
+  }
+
+  private insert(message: LocalMessage): void {
+    const seq = message.seq ?? Infinity;
+    const after = this.messages.findLastIndex((other) => (other.seq ?? Infinity) < seq);
+    this.messages.splice(after + 1, 0, message);
+  }
+
+  private unreadAfter(upTo: number): number {
+    return this.messages.filter((message) => (message.seq ?? 0) > upTo && message.content !== null).length;
+  }
+}
+
+function advance(cursors: Map<string, number>, id: string, upTo: number): void {
+  if (upTo > (cursors.get(id) ?? -1)) cursors.set(id, upTo);
+}
+
+/** Compiles only while the switch above handles every event known today. */
+function ignoreUnknown(_value: never): void {
+  return;
+}
