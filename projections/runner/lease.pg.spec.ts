@@ -103,7 +103,7 @@ describe('Lease', () => {
     await expect(stopped).rejects.toThrow();
     await write(await two, 2);
     expect(await checkpoint()).toBe(2n);
-  }, 15_000);
+  });
 
   it('moves checkpoints forward only', async () => {
     const one = await acquired('one');

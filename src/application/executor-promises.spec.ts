@@ -231,7 +231,7 @@ describe('the promises, with several nodes and a log that loses answers', () => 
       ),
       { numRuns: 150 },
     );
-  }, 60_000);
+  });
 });
 
 const asLast = (length: number) => (length - 1) as Parameters<Executor['state']>[1];

@@ -186,5 +186,5 @@ describe('bounds of delivery', () => {
     await receipts.flush();
     expect(receipts.size).toBe(0);
     await world.stop();
-  }, 20_000);
+  });
 });

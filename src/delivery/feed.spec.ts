@@ -297,7 +297,7 @@ describe('Feed', () => {
       ),
       replayable(40),
     );
-  }, 60_000);
+  });
 });
 
 function isMemberAfter(events: readonly Recorded[], userId: UserId): boolean {

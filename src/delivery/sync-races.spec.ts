@@ -85,5 +85,5 @@ describe('SyncService under races', () => {
       ),
       replayable(60),
     );
-  }, 120_000);
+  });
 });

@@ -301,6 +301,6 @@ describe('SyncService', () => {
       world.inbox.mode = 'live';
       for (let n = 0; n < 500 && world.debts.size > 0; n++) await new Promise((go) => setTimeout(go, 20));
       expect(device.answers.at(-1)).toEqual({ event: 'resync', data: { conversationIds: [ONE] } });
-    }, 20_000);
+    });
   });
 });

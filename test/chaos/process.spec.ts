@@ -12,8 +12,6 @@ import { eventually } from '../support/sdk-device';
 import { buildServer, freePort, isAlive, postmasterPid, ServerProcess } from '../support/server-process';
 import { StubbornWriter } from '../support/stubborn-writer';
 
-jest.setTimeout(120_000);
-
 const SEED = Number(process.env['SEED'] ?? Date.now() % 1_000_000);
 const ROUNDS = Number(process.env['CHAOS_ROUNDS'] ?? 3);
 const EXIT_CONFIGURATION = 78;

@@ -4,8 +4,6 @@ import { connectedDevice, eventually, signUp, type SdkDevice } from '../support/
 import { startTestNode, type TestNode } from '../support/test-node';
 import { verifyAction } from '../support/verify-action';
 
-jest.setTimeout(20_000);
-
 /** Each thing one can do, held to one rule: state + events = a fresh fetch, on every device of everybody. */
 describe('every action leaves every device with what a fresh one fetches', () => {
   let node: TestNode;

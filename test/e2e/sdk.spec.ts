@@ -23,8 +23,6 @@ import {
 import { startTestNode, type TestNode } from '../support/test-node';
 import { verifyAction } from '../support/verify-action';
 
-jest.setTimeout(30_000);
-
 const SEED = Number(process.env['SEED'] ?? Date.now() % 1_000_000);
 
 /** The real client on real sockets, through everything that happens to a device. */

@@ -293,7 +293,7 @@ describe('EmbeddedEventStore', () => {
       expect((await items.next()).value).toMatchObject({ kind: 'caughtUp' });
       expect(seen.filter(({ kind }) => kind === 'checkpoint')).toEqual([]);
       await items.return();
-    }, 60_000);
+    });
 
     it('hands over the very objects that were appended, while they are recent', async () => {
       const data = { text: 'hi' };
@@ -339,7 +339,7 @@ describe('EmbeddedEventStore', () => {
       const refused = outcomes.filter(({ status }) => status === 'rejected');
       expect(refused).toMatchObject([{ reason: { kind: 'overloaded' } }]);
       expect(await revisions('s')).toEqual([0]);
-    }, 60_000);
+    });
   });
 
   describe('opening', () => {

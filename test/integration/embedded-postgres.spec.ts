@@ -49,7 +49,7 @@ describe('startEmbeddedPostgres', () => {
     const second = await start();
     expect(second.url).toBe(first.url);
     expect(await query(second.url, 'SELECT seven FROM kept')).toEqual([{ seven: 7 }]);
-  }, 60_000);
+  });
 
   it('keeps its password to itself, and lets nobody in without it', async () => {
     const { url } = await start();
@@ -59,14 +59,14 @@ describe('startEmbeddedPostgres', () => {
     await expect(query(stranger.toString(), 'SELECT 1')).rejects.toMatchObject({ code: '28P01' });
     expect(new URL(url).hostname).toBe('127.0.0.1');
     expect(await query(url, "SELECT current_setting('listen_addresses') AS a")).toEqual([{ a: '127.0.0.1' }]);
-  }, 60_000);
+  });
 
   it('orders by code point and knows upper and lower case of all scripts', async () => {
     const { url } = await start();
     expect(await query(url, "SELECT lower('ÄÖÜЖ') AS lower, 'Z' < 'a' AS ordered")).toEqual([
       { lower: 'äöüж', ordered: true },
     ]);
-  }, 60_000);
+  });
 
   it('starts again by itself on the same port when it is killed', async () => {
     const { url } = await start();
@@ -81,7 +81,7 @@ describe('startEmbeddedPostgres', () => {
     expect(answer).toEqual([{ one: 1 }]);
     expect(await postmasterPid()).not.toBe(killed);
     expect(logged.join('\n')).toContain('Postgres ended by itself');
-  }, 60_000);
+  });
 
   it('ends the server of a process that was killed, and takes over its data', async () => {
     await (await start()).stop();
@@ -92,14 +92,14 @@ describe('startEmbeddedPostgres', () => {
     const { url } = await start();
     expect(await query(url, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
     expect(await isRunning(orphaned)).toBe(false);
-  }, 60_000);
+  });
 
   it('is not stopped by the pid file of a crash whose number another program has now', async () => {
     await (await start()).stop();
     await writeFile(join(dataDir, 'cluster', 'postmaster.pid'), `${process.pid}\n${dataDir}\n0\n1\n`);
     const { url } = await start();
     expect(await query(url, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
-  }, 60_000);
+  });
 
   it('makes the cluster anew when its making was interrupted', async () => {
     await (await start()).stop();
@@ -108,5 +108,5 @@ describe('startEmbeddedPostgres', () => {
     await rename(join(dataDir, 'cluster'), join(dataDir, 'cluster.making'));
     const { url } = await start();
     expect(await query(url, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
-  }, 60_000);
+  });
 });

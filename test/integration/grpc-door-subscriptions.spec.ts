@@ -141,14 +141,14 @@ describe('subscriptions by the gRPC door', () => {
       }
       await iterator.return?.();
     }
-  }, 60_000);
+  });
 
   it('run a thousand at a time', async () => {
     const subscriptions = Array.from({ length: 1_000 }, () => client.subscribeToStream('shared'));
     const seen = subscriptions.map((subscription) => take(subscription, 2));
     await client.appendToStream('shared', saids(2));
     for (const names of await Promise.all(seen)) expect(names).toEqual(['shared0', 'shared1']);
-  }, 60_000);
+  });
 });
 
 it('refuses one subscription more than it is to carry, and serves the others', async () => {

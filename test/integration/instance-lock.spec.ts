@@ -70,7 +70,7 @@ describe('acquireInstanceLock', () => {
       await kill(child);
     }
     expect((await readdir(dataDir)).length).toBeLessThanOrEqual(3);
-  }, 30_000);
+  });
 
   it('is held while its holder is stopped and cannot answer', async () => {
     const [first, second] = await Promise.all([starter(), starter()]);
@@ -89,7 +89,7 @@ describe('acquireInstanceLock', () => {
       await kill(winner);
       starters.splice(starters.indexOf(winner), 1);
     }
-  }, 60_000);
+  });
 
   it('works below a path that is too long for a socket', async () => {
     const long = join(dataDir, 'd'.repeat(120));

@@ -172,7 +172,7 @@ export class DeliveryWorld {
       filter: { streamPrefixes: ['conversation-'] },
     });
     const [last] = events;
-    if (last !== undefined && !(await this.feed.waitFor(last.position, 5_000))) {
+    if (last !== undefined && !(await this.feed.waitFor(last.position, 30_000))) {
       throw new Error('the feed does not settle');
     }
   }

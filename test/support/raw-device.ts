@@ -7,7 +7,7 @@ export interface Frame {
   readonly data: Record<string, unknown>;
 }
 
-const WAIT_MS = 8_000;
+const WAIT_MS = 30_000;
 
 /**
  * A device written from the protocol alone: no SDK, no retries. It writes down everything it is sent, in order,

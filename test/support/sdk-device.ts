@@ -2,7 +2,7 @@ import { ParleyApi, ParleyClient, type ClientOptions } from '../../sdk/node';
 import { Line } from '../../tools/demo/line';
 import type { WatchedDevice } from './verify-action';
 
-const WAIT_MS = 8_000;
+const WAIT_MS = 30_000;
 const LOOK_AGAIN_MS = 5;
 
 /** The SDK as an application has it, on real sockets over a line that can be cut. */

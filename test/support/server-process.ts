@@ -8,8 +8,8 @@ import { endOrphan } from '../../embedded/postgres/orphan';
 
 const ROOT = join(__dirname, '..', '..');
 const FOLDERS = ['src', 'projections', 'embedded', 'sdk', 'tools'];
-const START_TIMEOUT_MS = 30_000;
-const EXIT_TIMEOUT_MS = 30_000;
+const START_TIMEOUT_MS = 60_000;
+const EXIT_TIMEOUT_MS = 60_000;
 const POLL_MS = 20;
 
 const run = promisify(execFile);

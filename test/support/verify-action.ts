@@ -3,7 +3,7 @@ import type { ConversationDto, MessageDto } from '../../src/protocol/schemas';
 import { call } from './rest';
 
 /** Receipts of the action are still under way for a moment: pictures are compared until they are equal. */
-const PATIENCE_MS = 3_000;
+const PATIENCE_MS = 20_000;
 const AGAIN_AFTER_MS = 50;
 /** More events than any test makes in one conversation: a fresh device is never sent a part only. */
 const WHOLE_LOG = 1_000;

@@ -219,7 +219,7 @@ describe('importing a log', () => {
     world.faulty.appendFaults = ['unavailable', 'none', 'stored, unheard', 'unavailable', 'lost'];
     await world.run();
     expect((await world.events()).map(shown)).toEqual(EXPECTED);
-  }, 20_000);
+  });
 
   it('puts several files into one conversation, each beginning with nobody', async () => {
     const next = join(folder, '2004-12-26.raw.txt');

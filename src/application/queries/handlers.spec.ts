@@ -191,7 +191,7 @@ describe('query handlers', () => {
       });
       app.inbox.folded.mode = 'live';
       expect(await seqs(ANNA, sent - 1)).toEqual([sent]);
-    }, 20_000);
+    });
   });
 
   describe('GetConversationAt', () => {
@@ -248,7 +248,7 @@ describe('query handlers', () => {
       expect(await then(ANNA, far)).toMatchObject({ value: { asOf: far, lastOrdinal: far - 150 } });
       await app.memory.setMaxCount(conversationStream(id), 10);
       expect(await then(ANNA, 150)).toMatchObject(refusal('cursor_truncated', 'at'));
-    }, 20_000);
+    });
 
     it(`goes as far as ${PAST_SEQ_MAX}, and no further`, async () => {
       jest.spyOn(app.inbox, 'head').mockResolvedValue({
