@@ -64,6 +64,18 @@ const table = {
   ],
   embedded: ['src/kernel'],
   sdk: ['src/protocol', 'src/kernel'],
+  // The load generator knows the server by its protocol alone, as any client does; only what measures a part by
+  // itself (an engine, a projection) takes that part in.
+  'bench/load': [],
+  'bench/report': ['bench/scenario.ts'],
+  bench: [
+    'embedded',
+    'projections',
+    'src/infrastructure',
+    'src/application/ports',
+    'src/domain',
+    'src/kernel',
+  ],
 };
 
 const escape = (path) => path.replace(/[.]/g, '\\.');

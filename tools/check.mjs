@@ -10,7 +10,17 @@ const steps = [
   [
     'imports',
     'depcruise',
-    ['--config', '.dependency-cruiser.cjs', 'src', 'projections', 'embedded', 'sdk', 'tools', 'test'],
+    [
+      '--config',
+      '.dependency-cruiser.cjs',
+      'src',
+      'projections',
+      'embedded',
+      'sdk',
+      'tools',
+      'bench',
+      'test',
+    ],
   ],
   ['dead code', 'knip', []],
   ...(process.argv.includes('--tests-done') ? [] : [['tests', 'npm', ['test']]]),

@@ -1,0 +1,90 @@
+import { writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { Server, THIS_BUILD, type Build } from './load/server';
+import { parseOptions, type Options } from './options';
+import { describeMachine } from './report/machine';
+import { summarize } from './report/summary';
+import { table } from './report/table';
+import type { Case, Metrics, Scenario } from './scenario';
+import { directScenario } from './scenarios/direct';
+
+const SCENARIOS: readonly Scenario[] = [directScenario];
+const RUNS_DEFAULT = 3;
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+function help(): void {
+  say('npm run bench -- <scenario>|all [--quick] [--runs N] [--seconds N] [--case text] [--json file]');
+  say(
+    '                 [--against name=path/to/dist/src/main.js]… [--profile folder] [--receipts off|gathered|each]',
+  );
+  for (const { name, about } of SCENARIOS) say(`  ${name.padEnd(12)} ${about}`);
+}
+
+function buildsOf(options: Options): readonly Build[] {
+  const others = options.values('against').map((text) => {
+    const [name = '', path = ''] = text.split('=', 2);
+    return { name, script: resolve(path) };
+  });
+  return [THIS_BUILD, ...others];
+}
+
+/** One run of one case against one build: a fresh server, which goes with its data. */
+async function runOnce(one: Case, build: Build, options: Options): Promise<Metrics> {
+  const servers: Server[] = [];
+  try {
+    return await one.run({
+      quick: options.flag('quick'),
+      build,
+      option: options.value,
+      startServer: async () => {
+        const server = await Server.start(build, options.value('profile'));
+        servers.push(server);
+        return server;
+      },
+    });
+  } finally {
+    for (const server of servers) await server.stop();
+  }
+}
+
+async function main(): Promise<void> {
+  const options = parseOptions(process.argv.slice(2));
+  const chosen = SCENARIOS.filter(
+    ({ name }) => options.names.includes(name) || options.names.includes('all'),
+  );
+  if (chosen.length === 0 || options.flag('help')) {
+    help();
+    process.exitCode = options.flag('help') ? 0 : 1;
+    return;
+  }
+  const machine = describeMachine();
+  say(
+    Object.entries(machine)
+      .map(([name, value]) => `${name}: ${value}`)
+      .join(' · '),
+  );
+  const builds = buildsOf(options);
+  const runs = Number(options.value('runs') ?? (options.flag('quick') ? 1 : RUNS_DEFAULT));
+  const results: Record<string, Record<string, Metrics[]>> = {};
+  const wanted = options.value('case') ?? '';
+  for (const one of chosen.flatMap(({ cases }) => cases).filter(({ name }) => name.includes(wanted))) {
+    const byBuild: Record<string, Metrics[]> = Object.fromEntries(builds.map(({ name }) => [name, []]));
+    // Alternately, so that what else the machine does meets all of them alike.
+    for (let run = 0; run < runs; run++) {
+      for (const build of builds) byBuild[build.name]?.push(await runOnce(one, build, options));
+    }
+    results[one.name] = byBuild;
+    const columns = Object.entries(byBuild).map(([name, all]) => [name, summarize(all)] as const);
+    say(`\n${table(one.name, Object.fromEntries(columns))}`);
+  }
+  const file = options.value('json');
+  if (file !== undefined) writeFileSync(file, `${JSON.stringify({ machine, results }, null, 1)}\n`);
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  process.exit(1);
+});

@@ -1,0 +1,27 @@
+import type { Build, Server } from './load/server';
+
+/** What one run measured, by name with unit, in the order of the report. */
+export type Metrics = Readonly<Record<string, number>>;
+
+export interface Surroundings {
+  /** A fraction of the time and size, to see that everything works. */
+  readonly quick: boolean;
+  /** Starts a server for this run, on data of its own; it is stopped when the run is over. */
+  readonly startServer: (environment?: Readonly<Record<string, string>>) => Promise<Server>;
+  readonly build: Build;
+  /** `npm run bench -- <name> --<option> value`. */
+  readonly option: (name: string) => string | undefined;
+}
+
+/** One thing that is measured; a scenario has one for each point of its curve. */
+export interface Case {
+  readonly name: string;
+  readonly run: (surroundings: Surroundings) => Promise<Metrics>;
+}
+
+export interface Scenario {
+  readonly name: string;
+  /** What it tells, in a sentence. */
+  readonly about: string;
+  readonly cases: readonly Case[];
+}
