@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Params } from 'nestjs-pino';
 import type { LoggerOptions } from 'pino';
+import type { Options as HttpOptions } from 'pino-http';
 import type { Config } from '../config/config';
 import { uuidv7 } from '../kernel/uuid';
 
@@ -61,8 +62,10 @@ function requestLevel(_request: IncomingMessage, response: ServerResponse, error
 }
 
 /** For `LoggerModule.forRootAsync`: one line a request, with id and user, without headers, query or body. */
-export function loggingParams(config: Config): Params {
+export function loggingParams(config: Config): Params & { readonly pinoHttp: HttpOptions } {
   return {
+    // See ObservabilityModule: nestjs-pino's own middleware would make every promise of the process dearer.
+    forRoutes: [],
     pinoHttp: {
       ...loggerOptions(config.logLevel),
       // The edge gives the id before any parser can refuse the request; see src/http/edge.ts.

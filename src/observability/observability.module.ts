@@ -1,6 +1,15 @@
-import { Global, Module, type OnModuleInit } from '@nestjs/common';
+import {
+  Global,
+  Inject,
+  Module,
+  RequestMethod,
+  type MiddlewareConsumer,
+  type NestModule,
+  type OnModuleInit,
+} from '@nestjs/common';
 import { LoggerModule } from 'nestjs-pino';
-import { CONFIG } from '../config/config';
+import { pinoHttp } from 'pino-http';
+import { CONFIG, type Config } from '../config/config';
 import { HealthChecks } from './health';
 import { loggingParams } from './logging';
 import { Metrics } from './metrics';
@@ -12,8 +21,21 @@ import { Metrics } from './metrics';
   providers: [Metrics, HealthChecks],
   exports: [Metrics, HealthChecks],
 })
-export class ObservabilityModule implements OnModuleInit {
-  constructor(private readonly metrics: Metrics) {}
+export class ObservabilityModule implements NestModule, OnModuleInit {
+  constructor(
+    private readonly metrics: Metrics,
+    @Inject(CONFIG) private readonly config: Config,
+  ) {}
+
+  /**
+   * One line a request, by pino-http alone. nestjs-pino would also run each request in an AsyncLocalStorage, and on
+   * Node 20 the first one that does switches hooks on for every promise the process makes from then on
+   * (docs/adr/0026).
+   */
+  configure(consumer: MiddlewareConsumer): void {
+    const { pinoHttp: options } = loggingParams(this.config);
+    consumer.apply(pinoHttp(options)).forRoutes({ path: '*', method: RequestMethod.ALL });
+  }
 
   onModuleInit(): void {
     this.metrics.collectProcess();
