@@ -97,7 +97,11 @@ async function openEventLog(
   closers: Closer[],
 ): Promise<{ readonly eventLog: EventLog; readonly place: string }> {
   if (config.eventStoreUrl !== undefined) {
-    const eventLog = new EsdbEventLog({ connectionString: config.eventStoreUrl });
+    const { eventStoreUrl: connectionString, eventStoreStreamPrefix: streamPrefix } = config;
+    const eventLog = new EsdbEventLog({
+      connectionString,
+      ...(streamPrefix === undefined ? {} : { streamPrefix }),
+    });
     closers.push(() => eventLog.close());
     // Host and port, never the password or the options.
     const place = config.eventStoreUrl.replace(/^[^/]*\/\/([^@/]*@)?/, '').replace(/[/?].*$/s, '');

@@ -62,6 +62,22 @@ describe('configuration', () => {
     ]);
   });
 
+  it('takes a word before stream names for an event store that is shared', () => {
+    const url = 'esdb://cluster:2113';
+    const given = loadConfig({
+      DATA_DIR: fresh(),
+      EVENTSTORE_URL: url,
+      EVENTSTORE_STREAM_PREFIX: 'Stage_1-b',
+    });
+    expect(given.eventStoreStreamPrefix).toBe('Stage_1-b');
+    expect(sentencesOf({ EVENTSTORE_STREAM_PREFIX: 'stage' })).toEqual([
+      'EVENTSTORE_STREAM_PREFIX must be absent without EVENTSTORE_URL: nobody shares the engine.',
+    ]);
+    expect(sentencesOf({ EVENTSTORE_URL: url, EVENTSTORE_STREAM_PREFIX: 'a.b' })).toEqual([
+      'EVENTSTORE_STREAM_PREFIX must be 1 to 64 letters, digits, _ and -, not "a.b".',
+    ]);
+  });
+
   it('tells all that is wrong at once', () => {
     expect(sentencesOf({ PORT: 'x', ROLES: 'y', HEARTBEAT_MS: '1' })).toHaveLength(3);
   });

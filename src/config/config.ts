@@ -11,6 +11,8 @@ export interface Config {
   readonly dataDir: string;
   /** undefined: the embedded engine under `dataDir`. */
   readonly eventStoreUrl: string | undefined;
+  /** undefined: streams have their plain names, and nobody else uses the event store. */
+  readonly eventStoreStreamPrefix: string | undefined;
   /** undefined: an embedded Postgres under `dataDir`. */
   readonly databaseUrl: string | undefined;
   /** undefined: presence and cross-node frames stay in this process. */

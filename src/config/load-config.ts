@@ -68,6 +68,11 @@ export function loadConfig(environment: Environment): Config {
       'EVENTSTORE_GRPC_PORT must be absent with EVENTSTORE_URL: there is no embedded engine to open.',
     );
   }
+  if (values.eventStoreUrl === undefined && values.eventStoreStreamPrefix !== undefined) {
+    problems.push(
+      'EVENTSTORE_STREAM_PREFIX must be absent without EVENTSTORE_URL: nobody shares the engine.',
+    );
+  }
   if (problems.length > 0) throw new ConfigurationError(problems);
   const known = values as { [Key in keyof Values]: NonNullable<Values[Key]> };
   return {
@@ -75,6 +80,7 @@ export function loadConfig(environment: Environment): Config {
     host: known.host,
     dataDir: known.dataDir,
     eventStoreUrl: values.eventStoreUrl,
+    eventStoreStreamPrefix: values.eventStoreStreamPrefix,
     databaseUrl: values.databaseUrl,
     redisUrl: values.redisUrl,
     roles: known.roles,

@@ -62,6 +62,11 @@ function secret(text: string): string {
   return text;
 }
 
+function word(text: string): string {
+  if (!/^[A-Za-z0-9_-]{1,64}$/.test(text)) throw new Error('must be 1 to 64 letters, digits, _ and -');
+  return text;
+}
+
 const YEAR_SECONDS = 31_536_000;
 
 /** Every variable Parley reads, in the order of `.env.example`; a spec holds the two equal. */
@@ -76,6 +81,12 @@ export const SETTINGS = {
     undefined,
     'EventStoreDB connection string; absent: the embedded engine',
     url('esdb', 'esdb+discover', 'kurrentdb', 'kurrentdb+discover'),
+  ),
+  eventStoreStreamPrefix: setting(
+    'EVENTSTORE_STREAM_PREFIX',
+    undefined,
+    'word before all stream names at EVENTSTORE_URL, where several installations share it; absent: plain names',
+    word,
   ),
   databaseUrl: setting(
     'DATABASE_URL',

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { MessageDto } from '../../src/protocol/schemas';
 import { validateServerFrame } from '../support/contract-validator';
+import { freshEventStoreEnvironment } from '../support/event-store-under-test';
 import { RawDevice, type Frame } from '../support/raw-device';
 import { call, registerUser, type TestUser } from '../support/rest';
 import { eventually } from '../support/sdk-device';
@@ -68,6 +69,7 @@ describe(`the server as a process (SEED=${SEED}, CHAOS_ROUNDS=${ROUNDS})`, () =>
       PORT: String(await freePort()),
       RATE_LIMITS: 'off',
       LOG_LEVEL: 'warn',
+      ...freshEventStoreEnvironment(),
     };
     await startAgain('the first start');
   });

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startEmbeddedPostgres } from '../../embedded/postgres';
+import { announceEventStore } from './event-store-under-test';
 
 declare global {
   /** Hand-over from Jest's global set-up to its tear-down, which run in one process. */
@@ -13,6 +14,7 @@ declare global {
 export default async function startTestPostgres(): Promise<void> {
   // Databases of this run carry it in their names, beside those of other runs on the same server.
   process.env['TEST_POSTGRES_RUN'] = randomBytes(5).toString('hex');
+  announceEventStore();
   const given = process.env['TEST_DATABASE_URL'] ?? process.env['DATABASE_URL'];
   if (given !== undefined && given !== '') {
     process.env['TEST_POSTGRES_URL'] = given;

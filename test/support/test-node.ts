@@ -5,6 +5,7 @@ import type { Config } from '../../src/config/config';
 import { loadConfig } from '../../src/config/load-config';
 import { startNode, type RunningNode } from '../../src/node';
 import { validateServerFrame } from './contract-validator';
+import { freshEventStore } from './event-store-under-test';
 import { createTestDatabase } from './postgres';
 
 export interface TestNode {
@@ -20,8 +21,8 @@ export interface TestNode {
 }
 
 /**
- * A whole node in this process: real embedded engine, real Postgres, real sockets; everything in a directory and
- * a database of its own, on a port the system chooses.
+ * A whole node in this process: real event store (the embedded engine, or the server at EVENTSTORE_URL), real Postgres,
+ * real sockets; everything in a directory, a database and streams of its own, on a port the system chooses.
  */
 export async function startTestNode(change: Partial<Config> = {}): Promise<TestNode> {
   const dataDir = await mkdtemp(join(tmpdir(), 'parley-node-'));
@@ -34,6 +35,7 @@ export async function startTestNode(change: Partial<Config> = {}): Promise<TestN
       DATABASE_URL: database.url,
       LOG_LEVEL: 'silent',
     }),
+    ...freshEventStore(),
     ...change,
   };
   let running = await startNode(config);

@@ -8,7 +8,7 @@ const PORT_DEFAULT = 2113;
 
 /** The embedded engine as a server of its own, on loopback, until it is told to end. */
 async function main(): Promise<void> {
-  const config = loadConfig({ ...process.env, EVENTSTORE_URL: '' });
+  const config = loadConfig({ ...process.env, EVENTSTORE_URL: '', EVENTSTORE_STREAM_PREFIX: '' });
   const lock = await acquireInstanceLock(config.dataDir);
   const path = join(config.dataDir, 'events');
   const store = await EmbeddedEventStore.open({ path });

@@ -23,6 +23,7 @@ import { EPOCH_STREAM } from './epoch';
 import { isStreamDeleted, readFailure } from './failures';
 import { logReadRequest, streamReadRequest } from './read-requests';
 import { logEventOf } from './recorded-event';
+import { StreamNames } from './stream-names';
 import { subscribeToLog } from './subscription';
 
 const APPEND_TIMEOUT_MS = 10_000;
@@ -31,6 +32,8 @@ const READ_TIMEOUT_MS = 30_000;
 export interface EsdbOptions {
   /** `esdb://…` or `esdb+discover://…`, with credentials and TLS options in it. */
   readonly connectionString: string;
+  /** A word of letters, digits, `_` and `-`: streams are named `<word>.<name>` on the server, and no others are seen. */
+  readonly streamPrefix?: string;
   readonly appendTimeoutMs?: number;
   readonly readTimeoutMs?: number;
 }
@@ -45,13 +48,18 @@ type StreamPage = LogEvent[] | 'streamNotFound' | 'streamDeleted';
  */
 export class EsdbEventLog extends EventLog {
   private readonly connection: EsdbConnection;
+  private readonly names: StreamNames;
   private readonly appender: BatchAppender;
   private readonly readTimeoutMs: number;
   private knownEpoch: string | undefined;
 
-  /** @throws Error when the connection string is none; whether a server is there shows with the first call */
+  /**
+   * @throws Error when the connection string is none, or the prefix cannot be; whether a server is there shows with
+   *   the first call
+   */
   constructor(options: EsdbOptions) {
     super();
+    this.names = new StreamNames(options.streamPrefix);
     this.connection = new EsdbConnection(options.connectionString);
     this.appender = new BatchAppender(this.connection, options.appendTimeoutMs ?? APPEND_TIMEOUT_MS);
     this.readTimeoutMs = options.readTimeoutMs ?? READ_TIMEOUT_MS;
@@ -63,7 +71,7 @@ export class EsdbEventLog extends EventLog {
     options: { readonly expected: ExpectedRevision },
   ): Promise<AppendResult> {
     if (events.length === 0) throw new RangeError('an append has at least one event');
-    const answer = await this.appender.append(stream, events, options.expected);
+    const answer = await this.appender.append(this.names.onServer(stream), events, options.expected);
     if (answer.kind === 'wrongExpectedRevision') return answer;
     const position = answer.position ?? (await this.positionAt(stream, answer.revision));
     return { kind: 'appended', revision: answer.revision, position };
@@ -74,7 +82,7 @@ export class EsdbEventLog extends EventLog {
     checkLimit(limit);
     if (from !== undefined && from < 0n) throw new RangeError(`a revision is not negative: ${from}`);
     // One more than wanted tells whether more follows.
-    const page = await this.page(streamReadRequest(stream, direction, from, limit + 1));
+    const page = await this.page(this.ofStream(stream, direction, from, limit + 1));
     if (typeof page === 'string') return { kind: page };
     const events = page.slice(0, limit);
     const truncated = await this.truncation(stream, events, direction, from);
@@ -95,31 +103,35 @@ export class EsdbEventLog extends EventLog {
     const from = after ?? (backwards ? 'end' : 'start');
     if (backwards && after !== undefined && after.commit <= 0n) return endBackwards([]);
     // Forwards the server begins at the position, which the port excludes; the epoch's event may be among them.
-    const request = logReadRequest(direction, from, limit + 2, filter);
+    const onServer = this.names.filterOnServer(filter);
+    const request = logReadRequest(direction, from, limit + 2, onServer.filter);
     const read: LogEvent[] = [];
     for await (const response of this.responses(request)) {
-      const event = eventOf(response);
+      const event = this.eventOf(response);
       if (event !== undefined) read.push(event);
     }
     const whole = read.length < limit + 2;
     const fresh = after === undefined ? read : read.filter((event) => lies(event, direction, after));
-    const events = fresh.filter(({ stream }) => filter !== undefined || stream !== EPOCH_STREAM);
+    const shown = fresh.filter(({ stream }) => filter !== undefined || stream !== EPOCH_STREAM);
+    const events = shown.filter(onServer.passes);
     const page = events.slice(0, limit);
     if (!whole || events.length > limit) {
-      // With at most two taken out of two too many, at least `limit` are left.
-      return { events: page, next: (page.at(-1) as LogEvent).position, endOfLog: false };
+      // Whoever was not let through lies between the page and what follows.
+      const last = events.length >= limit ? page.at(-1) : read.at(-1);
+      return { events: page, next: (last as LogEvent).position, endOfLog: false };
     }
     if (backwards) return endBackwards(page);
     return { events: page, next: latest(after, page.at(-1)?.position, head), endOfLog: true };
   }
 
   subscribe(options: SubscribeOptions): AsyncIterable<SubscriptionItem> {
-    return subscribeToLog(this.connection, () => this.head(), options);
+    return subscribeToLog(this.connection, this.names, () => this.head(), options);
   }
 
   async head(): Promise<Position> {
-    for await (const response of this.responses(logReadRequest('backwards', 'end', 1, undefined))) {
-      const event = eventOf(response);
+    const { filter } = this.names.filterOnServer(undefined);
+    for await (const response of this.responses(logReadRequest('backwards', 'end', 1, filter))) {
+      const event = this.eventOf(response);
       if (event !== undefined) return event.position;
     }
     return POSITION_START;
@@ -160,14 +172,14 @@ export class EsdbEventLog extends EventLog {
   }
 
   private async storedEpoch(): Promise<string | undefined> {
-    const page = await this.page(streamReadRequest(EPOCH_STREAM, 'forwards', undefined, 1));
+    const page = await this.page(this.ofStream(EPOCH_STREAM, 'forwards', undefined, 1));
     if (page === 'streamDeleted') throw new Error(`the stream ${EPOCH_STREAM} was deleted for ever`);
     const first = page === 'streamNotFound' ? undefined : page[0];
     return (first?.data as { readonly epoch?: string } | undefined)?.epoch;
   }
 
   private async positionAt(stream: string, revision: Revision): Promise<Position> {
-    const page = await this.page(streamReadRequest(stream, 'backwards', revision, 1));
+    const page = await this.page(this.ofStream(stream, 'backwards', revision, 1));
     const event = typeof page === 'string' ? undefined : page[0];
     return event?.position ?? (await this.head());
   }
@@ -184,9 +196,23 @@ export class EsdbEventLog extends EventLog {
       return events[0].revision > asked ? events[0].revision : undefined;
     }
     if (events.length > 0 || (direction === 'backwards' && from === undefined)) return undefined;
-    const first = await this.page(streamReadRequest(stream, 'forwards', undefined, 1));
+    const first = await this.page(this.ofStream(stream, 'forwards', undefined, 1));
     const oldest = typeof first === 'string' ? undefined : first[0]?.revision;
     return oldest !== undefined && oldest > asked ? oldest : undefined;
+  }
+
+  private ofStream(
+    stream: string,
+    direction: 'forwards' | 'backwards',
+    from: Revision | undefined,
+    count: number,
+  ): ReadReq {
+    return streamReadRequest(this.names.onServer(stream), direction, from, count);
+  }
+
+  private eventOf(response: ReadResp): LogEvent | undefined {
+    const resolved = response.getEvent();
+    return resolved === undefined ? undefined : logEventOf(resolved, this.names);
   }
 
   private async page(request: ReadReq): Promise<StreamPage> {
@@ -194,7 +220,7 @@ export class EsdbEventLog extends EventLog {
     try {
       for await (const response of this.responses(request)) {
         if (response.hasStreamNotFound()) return 'streamNotFound';
-        const event = eventOf(response);
+        const event = this.eventOf(response);
         if (event !== undefined) events.push(event);
       }
     } catch (error) {
@@ -223,11 +249,6 @@ function checkLimit(limit: number): void {
   if (!Number.isInteger(limit) || limit < 1 || limit > READ_EVENTS_MAX) {
     throw new RangeError(`a read takes 1 to ${READ_EVENTS_MAX} events, not ${limit}`);
   }
-}
-
-function eventOf(response: ReadResp): LogEvent | undefined {
-  const resolved = response.getEvent();
-  return resolved === undefined ? undefined : logEventOf(resolved);
 }
 
 const lies = (event: LogEvent, direction: 'forwards' | 'backwards', after: Position): boolean =>

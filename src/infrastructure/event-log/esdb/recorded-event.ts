@@ -4,6 +4,7 @@ import type { LogEvent } from '../../../application/ports/event-log';
 import { asEventId, asRevision } from '../../../kernel/ids';
 import type { Position } from '../../../kernel/position';
 import { upcast } from '../upcasters/upcast';
+import type { StreamNames } from './stream-names';
 
 /** .NET counts time in units of 100 ns. */
 const TICKS_PER_MILLISECOND = 10_000n;
@@ -14,7 +15,7 @@ export const positionOf = (wire: {
 }): Position => ({ commit: BigInt(wire.getCommitPosition()), prepare: BigInt(wire.getPreparePosition()) });
 
 /** The recorded event of an answer; undefined for a link whose target is gone. */
-export function logEventOf(resolved: ReadResp.ReadEvent): LogEvent | undefined {
+export function logEventOf(resolved: ReadResp.ReadEvent, names: StreamNames): LogEvent | undefined {
   const recorded = resolved.getEvent();
   if (recorded === undefined) return undefined;
   const properties = recorded.getMetadataMap();
@@ -23,7 +24,7 @@ export function logEventOf(resolved: ReadResp.ReadEvent): LogEvent | undefined {
   const metadata = json(recorded.getCustomMetadata_asU8());
   const stored = upcast(type, data, metadata);
   return {
-    stream: text(recorded.getStreamIdentifier()?.getStreamName_asU8() ?? new Uint8Array()),
+    stream: names.here(text(recorded.getStreamIdentifier()?.getStreamName_asU8() ?? new Uint8Array())),
     revision: asRevision(BigInt(recorded.getStreamRevision())),
     position: positionOf(recorded),
     id: asEventId(idText(recorded.getId())),

@@ -1,12 +1,13 @@
 import type { ClientReadableStream } from '@grpc/grpc-js';
 import type { ReadResp } from '@eventstore/db-client/generated/streams_pb';
-import type { SubscribeOptions, SubscriptionItem } from '../../../application/ports/event-log';
+import type { LogEvent, SubscribeOptions, SubscriptionItem } from '../../../application/ports/event-log';
 import { comparePositions, hasPassed, POSITION_START, type Position } from '../../../kernel/position';
 import type { EsdbConnection } from './connection';
 import { EPOCH_STREAM } from './epoch';
 import { isGoneAway, readFailure } from './failures';
 import { subscribeRequest } from './read-requests';
 import { logEventOf, positionOf } from './recorded-event';
+import type { StreamNames } from './stream-names';
 
 /**
  * The port's subscription over the server's. Answers are taken one at a time; while the reader is busy the server
@@ -14,6 +15,7 @@ import { logEventOf, positionOf } from './recorded-event';
  */
 export async function* subscribeToLog(
   connection: EsdbConnection,
+  names: StreamNames,
   head: () => Promise<Position>,
   options: SubscribeOptions,
 ): AsyncGenerator<SubscriptionItem, void, undefined> {
@@ -23,15 +25,18 @@ export async function* subscribeToLog(
   // The server does not say where it is when it says that there is nothing more: at least here, as this was the
   // end before the subscription began.
   const end = await head();
+  const onServer = names.filterOnServer(filter);
   const call = await connection.open((client, metadata, callOptions): ClientReadableStream<ReadResp> =>
-    client.read(subscribeRequest(after, filter), metadata, callOptions),
+    client.read(subscribeRequest(after, onServer.filter), metadata, callOptions),
   );
   const cancel = (): void => {
     call.cancel();
   };
   signal?.addEventListener('abort', cancel, { once: true });
   const begin = after === 'start' ? POSITION_START : after === 'end' ? end : after;
-  const reading = new Reading(begin, end, filter === undefined);
+  const hidden = (event: LogEvent): boolean =>
+    (filter === undefined && event.stream === EPOCH_STREAM) || !onServer.passes(event);
+  const reading = new Reading(begin, end, names, hidden);
   try {
     if (ended()) return;
     for await (const response of call) {
@@ -53,18 +58,17 @@ class Reading {
   constructor(
     private at: Position,
     private readonly end: Position,
-    private readonly hidesEpoch: boolean,
+    private readonly names: StreamNames,
+    private readonly hidden: (event: LogEvent) => boolean,
   ) {}
 
   item(response: ReadResp): SubscriptionItem | undefined {
     const resolved = response.getEvent();
     if (resolved !== undefined) {
-      const event = logEventOf(resolved);
+      const event = logEventOf(resolved, this.names);
       if (event === undefined || comparePositions(event.position, this.at) !== 1) return undefined;
       this.at = event.position;
-      return this.hidesEpoch && event.stream === EPOCH_STREAM
-        ? { kind: 'checkpoint', position: this.at }
-        : { kind: 'event', event };
+      return this.hidden(event) ? { kind: 'checkpoint', position: this.at } : { kind: 'event', event };
     }
     const checkpoint = response.getCheckpoint();
     if (checkpoint !== undefined) {

@@ -1,0 +1,68 @@
+import type { ChildProcess } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { exitOf, startTypeScript } from './typescript-child';
+
+const SCRIPT = join(__dirname, '..', '..', 'tools', 'eventstore', 'main.ts');
+/** What it prints when it serves, with where. */
+const SERVES = /on esdb:\/\/127\.0\.0\.1:(\d+)/;
+
+/** `npm run eventstore` as a process of its own, on a folder of its own, that can be killed and started again. */
+export class EventStoreProcess {
+  private child: ChildProcess | undefined;
+  private output = '';
+  port = 0;
+
+  private constructor(readonly dataDir: string) {}
+
+  static async start(): Promise<EventStoreProcess> {
+    const made = new EventStoreProcess(await mkdtemp(join(tmpdir(), 'parley-eventstore-')));
+    await made.start();
+    return made;
+  }
+
+  /** Connection string. */
+  get url(): string {
+    return `esdb://127.0.0.1:${this.port}?tls=false`;
+  }
+
+  /** On the port it had before, where there was one. @throws Error with what it printed when it does not serve */
+  async start(): Promise<void> {
+    this.output = '';
+    const child = startTypeScript(SCRIPT, [], {
+      environment: { DATA_DIR: this.dataDir, EVENTSTORE_GRPC_PORT: String(this.port) },
+      pipe: true,
+    });
+    this.child = child;
+    const serving = new Promise<void>((resolve) => {
+      child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+        this.output += text;
+        if (SERVES.test(this.output)) resolve();
+      });
+    });
+    const ended = exitOf(child).then((how) => {
+      throw new Error(`npm run eventstore ended with ${how}: ${this.output}`);
+    });
+    ended.catch(() => undefined);
+    await Promise.race([serving, ended]);
+    this.port = Number(SERVES.exec(this.output)?.[1]);
+  }
+
+  /** @returns how it ended */
+  async end(signal: 'SIGKILL' | 'SIGTERM'): Promise<number | string> {
+    const { child } = this;
+    if (child === undefined) return 0;
+    child.kill(signal);
+    return exitOf(child);
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.child?.kill(signal);
+  }
+
+  async destroy(): Promise<void> {
+    await this.end('SIGKILL');
+    await rm(this.dataDir, { recursive: true, force: true });
+  }
+}
