@@ -26,8 +26,8 @@ function announce(config: Config, node: RunningNode, startedAt: number): void {
     say(
       `  WebSocket     ${node.url.replace(/^http/, 'ws')}/ws    described at ${node.url}/api/asyncapi.json`,
     );
-    say(`  health        ${node.url}/health/ready    metrics at ${node.url}/metrics`);
   }
+  say(`  health        ${node.url}/health/ready    metrics at ${node.url}/metrics`);
   say(`  event store   ${node.places.eventStore}`);
   say(`  PostgreSQL    ${node.places.postgres}`);
 }

@@ -10,12 +10,14 @@ import { ExpiredSignIns } from './identity/expired-sign-ins';
 import { SystemClock } from './kernel/clock';
 import { HealthChecks } from './observability/health';
 import { loggerOptions } from './observability/logging';
+import { Metrics } from './observability/metrics';
+import { openOperatorDoor } from './operator-door';
 import { NodeLogger } from './node-logger';
-import { observeNode, observeProjector } from './node-observation';
+import { observeGatewayNode, observeNode, observeProjector } from './node-observation';
 import { openStores, type Stores } from './stores';
 
 export interface RunningNode {
-  /** Where it listens, as `http://address:port`; empty without the role `gateway`. */
+  /** Where it listens, as `http://address:port`: devices with the role `gateway`, probes always. */
   readonly url: string;
   readonly places: Stores['places'];
   /** Drains: refuses newcomers, tells devices to reconnect, finishes what is under way, closes the stores. */
@@ -25,18 +27,21 @@ export interface RunningNode {
 /** Starts what the configuration's roles ask for, in this process. @throws as {@link openStores} does */
 export async function startNode(config: Config): Promise<RunningNode> {
   const log = pino(loggerOptions(config.logLevel));
-  const stores = await openStores(config, log);
+  const metrics = new Metrics(config.roles);
+  metrics.collectProcess();
+  const stores = await openStores(config, log, metrics);
   try {
-    if (!config.roles.has('gateway')) return startWithoutDoor(config, stores);
-    const app = await createApplication(config, stores);
-    observeNode(app, stores);
-    if (config.roles.has('projector')) stores.startProjector(observeProjector(app));
+    if (!config.roles.has('gateway')) return await startWithoutDevices(config, stores, metrics);
+    const app = await createApplication(config, stores, metrics);
+    const observation = observeGatewayNode(app, stores);
+    if (config.roles.has('projector')) stores.startProjector(observeProjector(metrics));
     await app.listen(config.port, config.host);
     return {
-      url: addressOf(app),
+      url: addressOf(app.getHttpServer().address() as AddressInfo),
       places: stores.places,
       stop: async () => {
         app.get(HealthChecks).drain();
+        await observation.stop();
         await app.close();
         await stores.close();
       },
@@ -47,29 +52,41 @@ export async function startNode(config: Config): Promise<RunningNode> {
   }
 }
 
-/** A node that nobody connects to: it has no port, and what it does shows in its log and in the stores. */
-function startWithoutDoor(config: Config, stores: Stores): RunningNode {
-  if (config.roles.has('projector')) stores.startProjector();
+/** A node that no device connects to; operators' probes do, on the same port. */
+async function startWithoutDevices(config: Config, stores: Stores, metrics: Metrics): Promise<RunningNode> {
+  const health = new HealthChecks();
+  const observation = observeNode(stores, health, metrics);
+  const door = await openOperatorDoor(config, health, metrics);
+  if (config.roles.has('projector')) stores.startProjector(observeProjector(metrics));
   const sweeper = new ExpiredSignIns(stores.database, new SystemClock(), config);
   if (config.roles.has('worker')) sweeper.start();
   const stop = async (): Promise<void> => {
+    health.drain();
+    await observation.stop();
     await sweeper.stop();
     await stores.close();
+    await door.close();
   };
-  return { url: '', places: stores.places, stop };
+  return { url: addressOf(door.address), places: stores.places, stop };
 }
 
-async function createApplication(config: Config, stores: Stores): Promise<NestExpressApplication> {
+async function createApplication(
+  config: Config,
+  stores: Stores,
+  metrics: Metrics,
+): Promise<NestExpressApplication> {
   // A start that fails is told by whoever started us, once, instead of ending the process in here.
   const options = Object.freeze({ ...EDGE_OPTIONS, logger: new NodeLogger(config), abortOnError: false });
-  const app = await NestFactory.create<NestExpressApplication>(AppModule.of(config, stores), options);
+  const app = await NestFactory.create<NestExpressApplication>(
+    AppModule.of(config, stores, metrics),
+    options,
+  );
   setUpEdge(app);
   app.useWebSocketAdapter(new ParleyWsAdapter(app));
   return app;
 }
 
-function addressOf(app: NestExpressApplication): string {
-  const { address, port, family } = app.getHttpServer().address() as AddressInfo;
+function addressOf({ address, port, family }: AddressInfo): string {
   const host = address === '0.0.0.0' || address === '::' ? 'localhost' : address;
   return `http://${family === 'IPv6' && host === address ? `[${host}]` : host}:${port}`;
 }

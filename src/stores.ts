@@ -16,6 +16,7 @@ import { Database } from './infrastructure/postgres/database';
 import { migrate } from './infrastructure/postgres/migrate';
 import { PostgresProjectionProgress } from './infrastructure/postgres/projection-progress';
 import { SystemClock } from './kernel/clock';
+import { Metrics } from './observability/metrics';
 
 /** Requests of this node at the same time; more of them wait for a connection. */
 const REQUEST_CONNECTIONS_MAX = 16;
@@ -45,13 +46,17 @@ type Closer = () => Promise<void> | void;
  * @throws InstanceRunning when another process works in `dataDir`; whatever the stores throw. What was open
  *   already is closed again then.
  */
-export async function openStores(config: Config, log: Logger): Promise<Stores> {
+export async function openStores(
+  config: Config,
+  log: Logger,
+  metrics: Metrics = new Metrics(),
+): Promise<Stores> {
   const closers: Closer[] = [];
   const close = async (): Promise<void> => {
     for (const closer of closers.splice(0).reverse()) await closer();
   };
   try {
-    return await open(config, log, closers, close);
+    return await open(config, log, metrics, closers, close);
   } catch (error) {
     await close();
     throw error;
@@ -61,6 +66,7 @@ export async function openStores(config: Config, log: Logger): Promise<Stores> {
 async function open(
   config: Config,
   log: Logger,
+  metrics: Metrics,
   closers: Closer[],
   close: () => Promise<void>,
 ): Promise<Stores> {
@@ -69,7 +75,7 @@ async function open(
   const { eventLog, place } = await openEventLog(config, log, closers);
   const url = config.databaseUrl ?? (await embeddedPostgres(config, log, closers));
   await migrate(url);
-  const database = new Database(url, { connectionsMax: REQUEST_CONNECTIONS_MAX, name: 'parley' });
+  const database = new Database(url, { connectionsMax: REQUEST_CONNECTIONS_MAX, name: 'parley', metrics });
   closers.push(() => database.close());
   const progress = new PostgresProjectionProgress(database, {
     group: LIVE_GROUP,
@@ -85,7 +91,7 @@ async function open(
     progress,
     places: { eventStore: place, postgres: placeOf(config, url) },
     startProjector: (observer = {}) => {
-      closers.push(startProjector(url, eventLog, progress, log, observer));
+      closers.push(startProjector(url, eventLog, progress, { log, metrics, observer }));
     },
     close,
   };
@@ -147,12 +153,13 @@ function startProjector(
   url: string,
   eventLog: EventLog,
   progress: PostgresProjectionProgress,
-  log: Logger,
-  observer: ProjectorObserver,
+  told: { readonly log: Logger; readonly metrics: Metrics; readonly observer: ProjectorObserver },
 ): Closer {
+  const { log, metrics, observer } = told;
   const database = new Database(url, {
     connectionsMax: PROJECTOR_CONNECTIONS_MAX,
     name: 'parley-projector',
+    metrics,
   });
   const projector = new Projector({
     eventLog,

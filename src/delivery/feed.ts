@@ -10,6 +10,7 @@ import { CONVERSATION_STREAM_PREFIX, conversationOfStream } from '../domain/conv
 import { Clock } from '../kernel/clock';
 import type { Millis } from '../kernel/ids';
 import { POSITION_START, comparePositions, hasPassed, type Position } from '../kernel/position';
+import { LagTrail } from '../observability/lag-trail';
 import { Metrics } from '../observability/metrics';
 import { decode } from './audiences';
 import { backoffMs, pause, stopSignal, type Backoff } from './backoff';
@@ -58,6 +59,8 @@ export class Feed {
   private resumeAfter: Position = POSITION_START;
   private readonly inFlight: InFlight[] = [];
   private readonly waiters = new Set<Waiter>();
+  /** For counting how far others are behind this node. */
+  readonly trail = new LagTrail();
   private subscribed = false;
   private lastItemAt: Millis | undefined;
 
@@ -190,6 +193,7 @@ export class Feed {
    */
   private takeEvent(event: LogEvent): void {
     this.taken = this.resumeAfter = event.position;
+    this.trail.see(event.position);
     const conversationId = conversationOfStream(event.stream);
     if (conversationId === undefined) return;
     this.executor.observe(event);

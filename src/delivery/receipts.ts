@@ -215,7 +215,7 @@ export class ReceiptAggregator {
     for (let attempt = 0; attempt < RECEIPT_ATTEMPTS_MAX; attempt++) {
       if (attempt > 0) await pause(backoffMs(attempt, RETRY), this.stopping.signal);
       try {
-        if (this.isSettled(await this.executor.execute(command), kind)) return;
+        if (this.isSettled(await this.executor.execute(command), command.cursors.length, kind)) return;
       } catch (error) {
         this.logger.error(`receipts of ${command.conversationId} failed: ${String(error)}`);
         break;
@@ -225,10 +225,11 @@ export class ReceiptAggregator {
     this.metrics.receiptCursorsDropped.inc(command.cursors.length);
   }
 
-  private isSettled(outcome: Outcome, kind: 'delivered' | 'read'): boolean {
+  private isSettled(outcome: Outcome, cursors: number, kind: 'delivered' | 'read'): boolean {
     switch (outcome.kind) {
       case 'accepted':
         this.metrics.receiptEvents.inc({ kind });
+        this.metrics.receiptCursors.inc({ kind }, cursors);
         return true;
       // Refused: the conversation is not there any more, and neither is anybody whom the receipt concerns.
       case 'unchanged':

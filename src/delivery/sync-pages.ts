@@ -30,6 +30,8 @@ export interface SyncEntry {
  * device to, and only the first one is `limited`: a device that takes each part for itself is right at any point.
  */
 export class SyncPages {
+  /** Events handed over so far, over all conversations. */
+  events = 0;
   private entries: PageEntry[] = [];
   private bytes = 0;
   /** Conversations whose last part is among `entries`, and up to where the device has them then. */
@@ -45,6 +47,7 @@ export class SyncPages {
   ) {}
 
   async add(entry: SyncEntry): Promise<void> {
+    this.events += entry.frames.length;
     const overhead = ENTRY_BYTES + (entry.summary === null ? 4 : sizeOf(entry.summary));
     const whole = overhead + entry.frames.reduce((sum, { bytes }) => sum + bytes + 1, 0);
     if (this.bytes + whole > SYNC_PAGE_BYTES_MAX) await this.flush();

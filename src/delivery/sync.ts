@@ -4,6 +4,7 @@ import type { InboxHead } from '../application/ports/read-models';
 import { CONFIG, type Config } from '../config/config';
 import { asConversationId, asSeq, type ConversationId, type Seq } from '../kernel/ids';
 import { formatPosition, type Position } from '../kernel/position';
+import { Metrics } from '../observability/metrics';
 import { problem, type FieldError, type Problem } from '../protocol/errors';
 import type { ClientFrameData } from '../protocol/frames';
 import { SYNC_RECENT_DEFAULT, SYNC_WINDOW_DEFAULT } from '../protocol/limits';
@@ -57,6 +58,7 @@ export class SyncService {
     private readonly inbox: SyncInbox,
     private readonly fromLog: SyncFromLog,
     private readonly debts: SyncDebts,
+    private readonly metrics: Metrics,
   ) {}
 
   /**
@@ -124,13 +126,16 @@ export class SyncService {
     };
     await this.fill(pages, request, position);
     await pages.flush();
+    this.metrics.syncEvents.observe(pages.events);
     const done = { epoch, position: formatPosition(position), ...epochChanged };
     await connection.answer({ event: 'sync.done', data: done, ...id });
     return undefined;
   }
 
   private async fill(pages: SyncPages, request: Request, position: Position): Promise<void> {
+    const askedAt = performance.now();
     const passed = await this.inbox.hasPassed(position, SYNC_PROGRESS_WAIT_MS);
+    this.metrics.syncWaitMs.observe(performance.now() - askedAt);
     const heads = await this.inbox.heads(request.connection.userId);
     if (passed && heads !== undefined) {
       await this.fillFromInbox(pages, request, heads);

@@ -7,11 +7,11 @@ import {
   SendMessageCommand,
   SetReactionCommand,
 } from '../application/commands/commands';
-import type { Outcome } from '../application/outcome';
 import { ReceiptAggregator } from '../delivery/receipts';
 import { SyncService } from '../delivery/sync';
 import { asClientMessageId, asConversationId, asSeq, asUserId } from '../kernel/ids';
 import type { Problem } from '../protocol/errors';
+import { measureSend } from '../observability/measure-send';
 import { Metrics } from '../observability/metrics';
 import { ok, refusal, type Answer, type Incoming } from './answers';
 import { monotonicNow } from './monotonic';
@@ -34,36 +34,30 @@ export class ChatGateway {
   /** Answers by itself, page by page; only a refusal is left to say. */
   @SubscribeMessage('sync')
   async sync(@MessageBody() { session, id, data }: Incoming<'sync'>): Promise<Answer | undefined> {
+    const startedAt = monotonicNow();
+    if (!session.hasSynced && Object.keys(data.cursors ?? {}).length > 0) this.metrics.reconnects.inc();
+    session.hasSynced = true;
     const refused = await this.syncs.sync(session, data, id);
-    return refused === undefined ? undefined : refusal(refused);
+    if (refused !== undefined) return refusal(refused);
+    this.metrics.syncMs.observe(monotonicNow() - startedAt);
+    return undefined;
   }
 
   @SubscribeMessage('message.send')
   async send(@MessageBody() { caller, data }: Incoming<'message.send'>): Promise<Answer> {
-    const startedAt = monotonicNow();
     const clientMessageId = asClientMessageId(data.clientMessageId);
-    const outcome = await this.commands.execute(
-      new SendMessageCommand({
-        by: caller.userId,
-        ...(data.conversationId === undefined
-          ? {}
-          : { conversationId: asConversationId(data.conversationId) }),
-        ...(data.to === undefined ? {} : { to: asUserId(data.to) }),
-        clientMessageId,
-        content: data.content,
-        ...(data.replyTo === undefined ? {} : { replyTo: asSeq(data.replyTo) }),
-        ...(data.threadOf === undefined ? {} : { threadOf: asSeq(data.threadOf) }),
-        ...(data.mentions === undefined ? {} : { mentions: data.mentions.map(asUserId) }),
-      }),
-    );
-    this.measure(outcome.outcome.kind, monotonicNow() - startedAt);
+    const command = new SendMessageCommand({
+      by: caller.userId,
+      ...(data.conversationId === undefined ? {} : { conversationId: asConversationId(data.conversationId) }),
+      ...(data.to === undefined ? {} : { to: asUserId(data.to) }),
+      clientMessageId,
+      content: data.content,
+      ...(data.replyTo === undefined ? {} : { replyTo: asSeq(data.replyTo) }),
+      ...(data.threadOf === undefined ? {} : { threadOf: asSeq(data.threadOf) }),
+      ...(data.mentions === undefined ? {} : { mentions: data.mentions.map(asUserId) }),
+    });
+    const outcome = await measureSend(this.metrics, () => this.commands.execute(command));
     return sendAnswer(outcome, clientMessageId);
-  }
-
-  private measure(kind: Outcome['kind'], ms: number): void {
-    if (kind !== 'accepted' && kind !== 'repeated') return;
-    this.metrics.sendsAcknowledged.inc({ duplicate: String(kind === 'repeated') });
-    if (kind === 'accepted') this.metrics.sendToPersistedMs.observe(ms);
   }
 
   @SubscribeMessage('message.edit')

@@ -11,6 +11,8 @@ export class GatewayCounters {
   /** Bytes of frames written to sockets, without pings and close frames. */
   outboundBytes = 0;
   framesHandled = 0;
+  /** Sockets accepted, authenticated or not. */
+  opened = 0;
   /** Sockets whose peer fell silent. */
   silent = 0;
   private readonly refusals = new Map<ErrorCode, number>();

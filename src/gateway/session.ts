@@ -54,6 +54,8 @@ export class Session implements Connection, LaneOwner, OutboundEvents {
   /** The conversation on this device's screen. */
   focused: ConversationId | undefined;
   typing: TypingState | undefined;
+  /** Whether the device has asked for what it missed: a second time says nothing of a reconnect. */
+  hasSynced = false;
   /** Frames refused for their rate, one shortly after another. */
   private breaches = 0;
   private lastBreachAt = 0;

@@ -82,6 +82,7 @@ export class Sockets implements SessionHost, OnModuleDestroy {
 
   add(session: Session): void {
     this.sessions.add(session);
+    this.counters.opened += 1;
   }
 
   closed(session: Session, code: number): void {

@@ -39,6 +39,8 @@ import {
   VersionsQuery,
   WriteAnswer,
 } from '../protocol/rest';
+import { measureSend } from '../observability/measure-send';
+import { Metrics } from '../observability/metrics';
 import type { BodyOf, ListDto, MessageAckDto, QueryOf, WriteAnswerDto } from '../protocol/rest';
 import { Message, type MessageDto, type MessageVersionDto } from '../protocol/schemas';
 import { AccessGuard } from './access.guard';
@@ -61,6 +63,7 @@ export class MessagesController {
     private readonly commands: CommandBus,
     private readonly queries: QueryBus,
     private readonly rate: MessageRate,
+    private readonly metrics: Metrics,
     @Inject(CONFIG) private readonly config: Config,
   ) {}
 
@@ -126,26 +129,25 @@ export class MessagesController {
     const clientMessageId = asClientMessageId(keyOf(header, body.clientMessageId));
     refuseBadContent(content, this.config.limits.bodyBytesMax);
     this.rate.spend(caller.userId);
-    const { conversationId, outcome } = await this.commands.execute(
-      new SendMessageCommand({
-        by: caller.userId,
-        conversationId: id,
-        context,
-        clientMessageId,
-        content,
-        ...(replyTo === undefined ? {} : { replyTo: asSeq(replyTo) }),
-        ...(threadOf === undefined ? {} : { threadOf: asSeq(threadOf) }),
-        ...(forwardedFrom === undefined
-          ? {}
-          : {
-              forwardedFrom: {
-                conversationId: asConversationId(forwardedFrom.conversationId),
-                seq: asSeq(forwardedFrom.seq),
-              },
-            }),
-        ...(mentions === undefined ? {} : { mentions: mentions.map(asUserId) }),
-      }),
-    );
+    const command = new SendMessageCommand({
+      by: caller.userId,
+      conversationId: id,
+      context,
+      clientMessageId,
+      content,
+      ...(replyTo === undefined ? {} : { replyTo: asSeq(replyTo) }),
+      ...(threadOf === undefined ? {} : { threadOf: asSeq(threadOf) }),
+      ...(forwardedFrom === undefined
+        ? {}
+        : {
+            forwardedFrom: {
+              conversationId: asConversationId(forwardedFrom.conversationId),
+              seq: asSeq(forwardedFrom.seq),
+            },
+          }),
+      ...(mentions === undefined ? {} : { mentions: mentions.map(asUserId) }),
+    });
+    const { conversationId, outcome } = await measureSend(this.metrics, () => this.commands.execute(command));
     const ack = messageAck(conversationId, clientMessageId, done(outcome));
     response.statusCode = ack.duplicate ? OK : CREATED;
     return ack;

@@ -1,19 +1,33 @@
-import { Injectable, type OnModuleDestroy } from '@nestjs/common';
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 
 /** Milliseconds; fine around what DESIGN.md section 8 promises, coarse where something is wrong anyway. */
 const LATENCY_BUCKETS_MS = [0.5, 1, 2, 4, 6, 8, 10, 15, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000];
 const BATCH_BUCKETS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024];
+const COUNT_BUCKETS = [0, 1, 10, 100, 1_000, 10_000, 100_000];
+
+/** Those of Node's own metrics that docs/metrics.md promises, for dashboards and alerts. */
+export const NODE_METRICS: readonly string[] = [
+  'nodejs_eventloop_lag_seconds',
+  'nodejs_eventloop_lag_p50_seconds',
+  'nodejs_eventloop_lag_p99_seconds',
+  'nodejs_heap_size_used_bytes',
+  'nodejs_gc_duration_seconds',
+  'process_resident_memory_bytes',
+  'process_cpu_seconds_total',
+  'process_open_fds',
+  'process_max_fds',
+  'process_start_time_seconds',
+];
 
 /**
  * Every metric of the process, its name and its help, in this one place. Labels take values of closed sets only
  * (codes, route templates, projection names): a label that a client can choose would grow without bound.
  */
-@Injectable()
-export class Metrics implements OnModuleDestroy {
+export class Metrics {
   readonly registry = new Registry();
   private readonly readers: (() => void)[] = [];
 
+  readonly role = this.gauge('parley_role', '1 for each role of this node', ['role']);
   readonly sendsAcknowledged = this.counter(
     'parley_sends_acknowledged_total',
     'Messages acknowledged to their senders; duplicate: a retry of one that was stored before',
@@ -27,11 +41,32 @@ export class Metrics implements OnModuleDestroy {
     'parley_send_delivered_milliseconds',
     'From a message being decided to its push being handed to the sockets of this node',
   );
+  readonly sendsFailed = this.counter(
+    'parley_sends_failed_total',
+    'Messages that could not be acknowledged through no fault of their senders, by error code',
+    ['code'],
+  );
+  readonly syncMs = this.histogram('parley_sync_milliseconds', 'From a sync frame to its sync.done');
+  readonly syncWaitMs = this.histogram(
+    'parley_sync_wait_milliseconds',
+    'Part of a sync in which it waited for the read models to pass what this node has delivered',
+  );
+  readonly syncEvents = this.histogram(
+    'parley_sync_events',
+    'Events that one sync brought its device: how far behind it was',
+    [],
+    COUNT_BUCKETS,
+  );
+  readonly reconnects = this.counter(
+    'parley_reconnects_total',
+    'Sockets whose first sync brought cursors: devices that came back, not new ones',
+  );
   readonly sockets = this.gauge('parley_sockets', 'Open sockets of this node', ['state']);
   readonly outboundBytesWaiting = this.gauge(
     'parley_outbound_bytes_waiting',
     'Bytes that wait for slow readers, over all sockets of this node',
   );
+  readonly socketsOpened = this.counter('parley_sockets_opened_total', 'Sockets accepted');
   readonly socketsClosed = this.counter('parley_sockets_closed_total', 'Sockets closed, by close code', [
     'code',
   ]);
@@ -41,7 +76,12 @@ export class Metrics implements OnModuleDestroy {
   ]);
   readonly projectionLagSeconds = this.gauge(
     'parley_projection_lag_seconds',
-    'Age of the oldest event that a projection has not applied yet',
+    'Age of the oldest event that a projection has not applied yet; looked at every few seconds',
+    ['projection'],
+  );
+  readonly projectionLagEvents = this.gauge(
+    'parley_projection_lag_events',
+    'Events that this node has read from the log since it started and a projection has not applied yet',
     ['projection'],
   );
   readonly projectionEvents = this.counter(
@@ -52,6 +92,10 @@ export class Metrics implements OnModuleDestroy {
   readonly feedLagEvents = this.gauge(
     'parley_feed_lag_events',
     'Events read from the log by this node and not yet handed to its sockets',
+  );
+  readonly feedLagSeconds = this.gauge(
+    'parley_feed_lag_seconds',
+    'Age of the oldest event in the log that this node has not handed to its sockets; looked at every few seconds',
   );
   readonly feedRestarts = this.counter(
     'parley_feed_restarts_total',
@@ -78,9 +122,33 @@ export class Metrics implements OnModuleDestroy {
     'parley_append_conflicts_total',
     'Appends refused because another node was first; each is decided again',
   );
+  readonly logReadMs = this.histogram(
+    'parley_log_read_milliseconds',
+    'Reads of the log, by operation (stream, all)',
+    ['operation'],
+  );
+  readonly postgresMs = this.histogram(
+    'parley_postgres_milliseconds',
+    'Statements and transactions in PostgreSQL, by kind and pool, with the wait for a connection',
+    ['kind', 'pool'],
+  );
+  readonly storeFailures = this.counter(
+    'parley_store_failures_total',
+    'Calls that a store did not answer or refused for now, by store (log, postgres)',
+    ['store'],
+  );
+  readonly presenceStalenessMs = this.histogram(
+    'parley_presence_staleness_milliseconds',
+    'From a change of presence reaching this node to its watchers here being told, oldest of each batch',
+  );
   readonly receiptEvents = this.counter(
     'parley_receipt_events_total',
     'Receipt events written to the log, by kind (delivered, read)',
+    ['kind'],
+  );
+  readonly receiptCursors = this.counter(
+    'parley_receipt_cursors_total',
+    'Receipt cursors in those events, by kind: what devices confirmed',
     ['kind'],
   );
   readonly receiptCursorsDropped = this.counter(
@@ -102,6 +170,10 @@ export class Metrics implements OnModuleDestroy {
     'Registrations and logins waiting for their password to be hashed',
   );
 
+  constructor(roles: Iterable<string> = []) {
+    for (const role of roles) this.role.set({ role }, 1);
+  }
+
   /** Memory, CPU, file descriptors, garbage collection and the delay of the event loop (Node's own names). */
   collectProcess(): void {
     collectDefaultMetrics({ register: this.registry });
@@ -116,10 +188,6 @@ export class Metrics implements OnModuleDestroy {
   async expose(): Promise<{ readonly contentType: string; readonly text: string }> {
     for (const read of this.readers) read();
     return { contentType: this.registry.contentType, text: await this.registry.metrics() };
-  }
-
-  onModuleDestroy(): void {
-    this.registry.clear();
   }
 
   private counter<Label extends string = never>(name: string, help: string, labelNames: Label[] = []) {

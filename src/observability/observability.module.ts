@@ -3,9 +3,9 @@ import {
   Inject,
   Module,
   RequestMethod,
+  type DynamicModule,
   type MiddlewareConsumer,
   type NestModule,
-  type OnModuleInit,
 } from '@nestjs/common';
 import { LoggerModule } from 'nestjs-pino';
 import { pinoHttp } from 'pino-http';
@@ -16,16 +16,19 @@ import { Metrics } from './metrics';
 
 /** Logs, metrics and health; CONFIG comes from the composition root. */
 @Global()
-@Module({
-  imports: [LoggerModule.forRootAsync({ inject: [CONFIG], useFactory: loggingParams })],
-  providers: [Metrics, HealthChecks],
-  exports: [Metrics, HealthChecks],
-})
-export class ObservabilityModule implements NestModule, OnModuleInit {
-  constructor(
-    private readonly metrics: Metrics,
-    @Inject(CONFIG) private readonly config: Config,
-  ) {}
+@Module({})
+export class ObservabilityModule implements NestModule {
+  constructor(@Inject(CONFIG) private readonly config: Config) {}
+
+  /** @param metrics those of the process, which its stores report to as well */
+  static of(metrics: Metrics): DynamicModule {
+    return {
+      module: ObservabilityModule,
+      imports: [LoggerModule.forRootAsync({ inject: [CONFIG], useFactory: loggingParams })],
+      providers: [{ provide: Metrics, useValue: metrics }, HealthChecks],
+      exports: [Metrics, HealthChecks],
+    };
+  }
 
   /**
    * One line a request, by pino-http alone. nestjs-pino would also run each request in an AsyncLocalStorage, and on
@@ -35,9 +38,5 @@ export class ObservabilityModule implements NestModule, OnModuleInit {
   configure(consumer: MiddlewareConsumer): void {
     const { pinoHttp: options } = loggingParams(this.config);
     consumer.apply(pinoHttp(options)).forRoutes({ path: '*', method: RequestMethod.ALL });
-  }
-
-  onModuleInit(): void {
-    this.metrics.collectProcess();
   }
 }

@@ -5,6 +5,7 @@ import { Test } from '@nestjs/testing';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { CONFIG } from '../config/config';
 import { loadConfig } from '../config/load-config';
+import { Metrics } from './metrics';
 import { ObservabilityModule } from './observability.module';
 
 @Controller('here')
@@ -21,7 +22,7 @@ const config = loadConfig({ LOG_LEVEL: 'silent', JWT_SECRET: 'x'.repeat(32) });
 @Module({ providers: [{ provide: CONFIG, useValue: config }], exports: [CONFIG] })
 class Configuration {}
 
-@Module({ imports: [Configuration, ObservabilityModule], controllers: [Here] })
+@Module({ imports: [Configuration, ObservabilityModule.of(new Metrics())], controllers: [Here] })
 class App {}
 
 describe('requests', () => {

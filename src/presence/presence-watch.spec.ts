@@ -1,5 +1,6 @@
 import { PresenceStore, type PresenceView } from '../application/ports/presence';
 import type { Config } from '../config/config';
+import { Metrics } from '../observability/metrics';
 import { asMillis, asUserId, type UserId } from '../kernel/ids';
 import { Presence } from '../protocol/frames';
 import { compile } from '../protocol/validation';
@@ -26,7 +27,7 @@ const validator = compile(Presence);
 
 function setUp() {
   const store = new TestStore();
-  const watch = new PresenceWatch({ limits: { presenceWatchMax: 3 } } as Config, store);
+  const watch = new PresenceWatch({ limits: { presenceWatchMax: 3 } } as Config, store, new Metrics());
   const watcher = () => {
     const heard: string[] = [];
     return {

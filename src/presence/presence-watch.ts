@@ -2,6 +2,7 @@ import { Inject, Injectable, type OnModuleDestroy } from '@nestjs/common';
 import { PresenceStore, type PresenceView } from '../application/ports/presence';
 import { CONFIG, type Config } from '../config/config';
 import type { UserId } from '../kernel/ids';
+import { Metrics } from '../observability/metrics';
 import type { ServerFrame } from '../protocol/frames';
 import { toPresenceDto } from './presence-frame';
 
@@ -25,10 +26,13 @@ export class PresenceWatch implements OnModuleDestroy {
   private readonly endChanges: () => void;
   private changed = new Map<UserId, PresenceView>();
   private timer: NodeJS.Timeout | undefined;
+  /** When the oldest change among `changed` came. */
+  private changedSince = 0;
 
   constructor(
     @Inject(CONFIG) private readonly config: Config,
     store: PresenceStore,
+    private readonly metrics: Metrics,
   ) {
     this.endChanges = store.onChange((view) => {
       this.note(view);
@@ -77,6 +81,7 @@ export class PresenceWatch implements OnModuleDestroy {
 
   private note(view: PresenceView): void {
     if (!this.watchersOf.has(view.userId)) return;
+    if (this.changed.size === 0) this.changedSince = performance.now();
     this.changed.set(view.userId, view);
     this.timer ??= setTimeout(() => {
       this.tell();
@@ -87,6 +92,7 @@ export class PresenceWatch implements OnModuleDestroy {
     this.timer = undefined;
     const changed = this.changed;
     this.changed = new Map();
+    this.metrics.presenceStalenessMs.observe(performance.now() - this.changedSince);
     for (const [userId, view] of changed) {
       const frame: ServerFrame = { event: 'presence', data: toPresenceDto(view) };
       const bytes = Buffer.from(JSON.stringify(frame));

@@ -155,7 +155,16 @@ export class DeliveryWorld {
     const syncInbox = new SyncInbox(this.inbox, new FoldedProgress(this.inbox), reader, this.clock);
     this.debts = new SyncDebts(this.hub, syncInbox);
     const fromLog = new SyncFromLog(this.executor, reader);
-    this.sync = new SyncService(config, log, this.feed, this.hub, syncInbox, fromLog, this.debts);
+    this.sync = new SyncService(
+      config,
+      log,
+      this.feed,
+      this.hub,
+      syncInbox,
+      fromLog,
+      this.debts,
+      this.metrics,
+    );
   }
 
   connect(userId: UserId, device?: string): RecordingConnection {
@@ -181,7 +190,6 @@ export class DeliveryWorld {
     this.debts.stop();
     await this.feed.stop();
     await this.executor.close();
-    this.metrics.onModuleDestroy();
   }
 
   /** The whole conversation, from the log itself. */

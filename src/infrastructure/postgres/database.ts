@@ -1,5 +1,6 @@
 import { Pool, type PoolClient, type QueryConfig, type QueryResultRow } from 'pg';
 import { StoreUnavailable } from '../../application/ports/store-unavailable';
+import type { Metrics } from '../../observability/metrics';
 
 const CONNECT_TIMEOUT_MS = 3_000;
 const STATEMENT_TIMEOUT_MS = 30_000;
@@ -25,7 +26,15 @@ export interface Queryable {
 export class Database implements Queryable {
   private readonly pool: Pool;
 
-  constructor(url: string, options: { readonly connectionsMax: number; readonly name: string }) {
+  /** @param options.name of the pool, in `pg_stat_activity` and in metrics */
+  constructor(
+    url: string,
+    private readonly options: {
+      readonly connectionsMax: number;
+      readonly name: string;
+      readonly metrics?: Metrics;
+    },
+  ) {
     this.pool = new Pool({
       connectionString: url,
       max: options.connectionsMax,
@@ -44,11 +53,13 @@ export class Database implements Queryable {
     values: readonly unknown[] = [],
     name?: string,
   ): Promise<readonly Row[]> {
-    try {
-      return (await this.pool.query<Row>(toConfig(text, values, name))).rows;
-    } catch (error) {
-      throw translate(error);
-    }
+    return this.measured('statement', async () => {
+      try {
+        return (await this.pool.query<Row>(toConfig(text, values, name))).rows;
+      } catch (error) {
+        throw translate(error);
+      }
+    });
   }
 
   /**
@@ -58,7 +69,7 @@ export class Database implements Queryable {
   async transaction<T>(work: (client: Queryable) => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.attempt(work);
+        return await this.measured('transaction', () => this.attempt(work));
       } catch (error) {
         if (attempt >= SERIALIZATION_RETRIES_MAX || !RETRY_SQLSTATE.test(sqlState(error))) throw error;
       }
@@ -76,6 +87,20 @@ export class Database implements Queryable {
 
   async close(): Promise<void> {
     await this.pool.end();
+  }
+
+  private async measured<T>(kind: 'statement' | 'transaction', work: () => Promise<T>): Promise<T> {
+    const { metrics, name: pool } = this.options;
+    if (metrics === undefined) return work();
+    const startedAt = performance.now();
+    try {
+      return await work();
+    } catch (error) {
+      if (error instanceof StoreUnavailable) metrics.storeFailures.inc({ store: 'postgres' });
+      throw error;
+    } finally {
+      metrics.postgresMs.observe({ kind, pool }, performance.now() - startedAt);
+    }
   }
 
   private async attempt<T>(work: (client: Queryable) => Promise<T>): Promise<T> {

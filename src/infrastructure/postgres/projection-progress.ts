@@ -74,6 +74,17 @@ export class PostgresProjectionProgress extends ProjectionProgress {
     for (const waiter of [...this.positions, ...this.seqs]) waiter.settle(false);
   }
 
+  /** Where the table says the slowest projection is, or was when Postgres last answered. */
+  async current(): Promise<Position> {
+    await this.readCheckpoint('either').catch(() => undefined);
+    return this.known;
+  }
+
+  /** The last known place, without asking anybody. */
+  get position(): Position {
+    return this.known;
+  }
+
   /** From the projector of this process, after its commit: sooner than the way through Postgres. */
   notifyLocal(position: Position): void {
     this.moveTo(position);

@@ -1,5 +1,7 @@
 import {
+  AppendOutcomeUnknown,
   EventLog,
+  EventLogUnavailable,
   type AllRead,
   type AppendResult,
   type ExpectedRevision,
@@ -13,7 +15,7 @@ import {
 import type { Position } from '../../../kernel/position';
 import type { Metrics } from '../../../observability/metrics';
 
-/** Any event log, with its appends counted and timed. Says nothing of what is in them. */
+/** Any event log, with its appends and reads counted and timed. Says nothing of what is in them. */
 export class MeasuredEventLog extends EventLog {
   constructor(
     private readonly log: EventLog,
@@ -28,7 +30,7 @@ export class MeasuredEventLog extends EventLog {
     options: { readonly expected: ExpectedRevision },
   ): Promise<AppendResult> {
     const startedAt = performance.now();
-    const result = await this.log.append(stream, events, options);
+    const result = await this.counted(() => this.log.append(stream, events, options));
     if (result.kind === 'appended') {
       this.metrics.appends.inc();
       this.metrics.appendEvents.observe(events.length);
@@ -40,11 +42,11 @@ export class MeasuredEventLog extends EventLog {
   }
 
   override readStream(stream: string, options: ReadStreamOptions): Promise<StreamRead> {
-    return this.log.readStream(stream, options);
+    return this.read('stream', () => this.log.readStream(stream, options));
   }
 
   override readAll(options: ReadAllOptions): Promise<AllRead> {
-    return this.log.readAll(options);
+    return this.read('all', () => this.log.readAll(options));
   }
 
   override subscribe(options: SubscribeOptions): AsyncIterable<SubscriptionItem> {
@@ -61,5 +63,23 @@ export class MeasuredEventLog extends EventLog {
 
   override epoch(): Promise<string> {
     return this.log.epoch();
+  }
+
+  private async read<T>(operation: 'stream' | 'all', work: () => Promise<T>): Promise<T> {
+    const startedAt = performance.now();
+    const result = await this.counted(work);
+    this.metrics.logReadMs.observe({ operation }, performance.now() - startedAt);
+    return result;
+  }
+
+  private async counted<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (error instanceof EventLogUnavailable || error instanceof AppendOutcomeUnknown) {
+        this.metrics.storeFailures.inc({ store: 'log' });
+      }
+      throw error;
+    }
   }
 }
