@@ -4,7 +4,7 @@ import type { Outcome } from '../../src/application/outcome';
 import { AppendOutcomeUnknown } from '../../src/application/ports/event-log';
 import { EsdbEventLog } from '../../src/infrastructure/event-log/esdb/esdb-event-log';
 import { MemoryMessageIndex } from '../../src/infrastructure/memory/memory-message-index';
-import { newEvents } from '../contracts/event-log/fixture';
+import { collect, newEvents } from '../contracts/event-log/fixture';
 import { accepted, group, messagesIn, send, storedIn } from '../support/conversation-commands';
 import { FaultProxy, type Interception } from '../support/fault-proxy';
 import { openTestDoor, type TestDoor } from '../support/grpc-door';
@@ -77,6 +77,15 @@ describe('the adapter over a line that fails', () => {
     await eventually('another connection', () => log.head().catch(() => undefined));
     expect(proxy.accepted).toBeGreaterThan(1);
     expect(await log.readStream('lost', { limit: 1 })).toEqual({ kind: 'streamNotFound' });
+  });
+
+  it('ends a subscription that has only begun to begin when the log is closed', async () => {
+    await log.head();
+    proxy.blackHole.toClient = true;
+    const waiting = collect(log.subscribe({ after: 'end' }), () => false);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    await log.close();
+    expect((await waiting).items).toEqual([]);
   });
 
   it('notices that a subscription is half-open, and goes on where it was', async () => {

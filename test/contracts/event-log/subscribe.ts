@@ -122,7 +122,7 @@ export function subscribeContract(current: CurrentLog): void {
     );
     expect(seen.events).toHaveLength(2);
     expectRising(seen.items);
-  }, 20_000);
+  });
 
   it('keeps everything for a reader that is slow, and lets others go on', async () => {
     const { log } = current();
@@ -149,7 +149,7 @@ export function subscribeContract(current: CurrentLog): void {
     }
     await stuck.return?.();
     expect(late).toEqual(ids);
-  }, 30_000);
+  });
 
   it('ends when its signal aborts, waiting or not yet begun', async () => {
     const { log } = current();

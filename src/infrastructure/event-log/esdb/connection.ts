@@ -38,7 +38,10 @@ export class EsdbConnection {
   private closed = false;
 
   /** @throws Error when the connection string is none */
-  constructor(private readonly connectionString: string) {
+  constructor(
+    private readonly connectionString: string,
+    private readonly openTimeoutMs: number,
+  ) {
     this.client = this.connect();
   }
 
@@ -56,7 +59,7 @@ export class EsdbConnection {
     const begin = (streams: StreamsClient): T => create(streams, ...calls.callArguments(base, lasting));
     let call: T;
     try {
-      call = await calls.GRPCStreamCreator(StreamsClient, 'parley', begin)();
+      call = await this.inTime(calls.GRPCStreamCreator(StreamsClient, 'parley', begin)());
     } catch (error) {
       // The client keeps a failed discovery for ever; the next call must look for nodes again.
       if (this.client === client) this.client = undefined;
@@ -73,8 +76,33 @@ export class EsdbConnection {
     await this.client?.dispose();
   }
 
+  get isClosed(): boolean {
+    return this.closed;
+  }
+
   assertOpen(): void {
     if (this.closed) throw new EventLogUnavailable('the connection to the event store is closed');
+  }
+
+  /** Seeds that swallow what they are asked keep the client looking for minutes. */
+  private async inTime<T extends LastingCall>(opening: Promise<T>): Promise<T> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_resolve, reject) => {
+      timer = setTimeout(() => {
+        reject(new Error(`none answered in ${this.openTimeoutMs} ms`));
+      }, this.openTimeoutMs);
+    });
+    try {
+      return await Promise.race([opening, late]);
+    } catch (error) {
+      const end = (call: T): void => {
+        call.on('error', () => undefined).cancel();
+      };
+      opening.then(end, () => undefined);
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   private track(call: LastingCall): void {

@@ -28,6 +28,8 @@ import { subscribeToLog } from './subscription';
 
 const APPEND_TIMEOUT_MS = 10_000;
 const READ_TIMEOUT_MS = 30_000;
+/** For finding a node of the cluster that takes calls. */
+const OPEN_TIMEOUT_MS = 10_000;
 
 export interface EsdbOptions {
   /** `esdb://…` or `esdb+discover://…`, with credentials and TLS options in it. */
@@ -36,6 +38,7 @@ export interface EsdbOptions {
   readonly streamPrefix?: string;
   readonly appendTimeoutMs?: number;
   readonly readTimeoutMs?: number;
+  readonly openTimeoutMs?: number;
 }
 
 type StreamPage = LogEvent[] | 'streamNotFound' | 'streamDeleted';
@@ -60,7 +63,7 @@ export class EsdbEventLog extends EventLog {
   constructor(options: EsdbOptions) {
     super();
     this.names = new StreamNames(options.streamPrefix);
-    this.connection = new EsdbConnection(options.connectionString);
+    this.connection = new EsdbConnection(options.connectionString, options.openTimeoutMs ?? OPEN_TIMEOUT_MS);
     this.appender = new BatchAppender(this.connection, options.appendTimeoutMs ?? APPEND_TIMEOUT_MS);
     this.readTimeoutMs = options.readTimeoutMs ?? READ_TIMEOUT_MS;
   }

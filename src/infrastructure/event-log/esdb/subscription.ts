@@ -19,6 +19,21 @@ export async function* subscribeToLog(
   head: () => Promise<Position>,
   options: SubscribeOptions,
 ): AsyncGenerator<SubscriptionItem, void, undefined> {
+  const before = connection.isClosed;
+  try {
+    yield* follow(connection, names, head, options);
+  } catch (error) {
+    // The end of a subscription that this program ends, also of one that was only just beginning, is no error.
+    if (options.signal?.aborted !== true && before === connection.isClosed) throw error;
+  }
+}
+
+async function* follow(
+  connection: EsdbConnection,
+  names: StreamNames,
+  head: () => Promise<Position>,
+  options: SubscribeOptions,
+): AsyncGenerator<SubscriptionItem, void, undefined> {
   const { after, filter, signal } = options;
   const ended = (): boolean => signal?.aborted === true;
   if (ended()) return;
