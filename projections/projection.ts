@@ -69,6 +69,9 @@ function fromItem(columns: Columns): string {
   return `unnest(${arrays.join(', ')}) AS r(${names.join(', ')})`;
 }
 
+/** The last 24 bits of a user's id, by which packed cursors name them (src/domain/conversation/packed-cursors.ts). */
+export const userTag = (column: string): string => `('x' || right(${column}::text, 6))::bit(24)::integer`;
+
 /** Said by name, so that a new event does not compile until every projection handles or ignores it. */
 export const ignore = 'ignore';
 

@@ -1,38 +1,27 @@
-import { ignore, RowStatement, type Projection } from '../projection';
+import type {
+  ConversationStarted,
+  MembershipChanged,
+  MessageDelivered,
+  MessageRead,
+  Recorded,
+} from '../../src/domain/conversation/events';
+import { deviceAliasOf, unpack } from '../../src/domain/conversation/packed-cursors';
+import { ignore, type Projection, type Row } from '../projection';
+import { join, leave, moveDelivered, moveDeliveredByTag, moveRead, moveReadByTag } from './statements';
 
-const moveDelivered = new RowStatement(
-  'cursors.moveDelivered',
-  { conversation_id: 'uuid', user_id: 'uuid', device_id: 'text', up_to: 'bigint' },
-  (rows) => `
-    INSERT INTO cursors_delivered AS c (conversation_id, user_id, device_id, up_to)
-    SELECT r.conversation_id, r.user_id, r.device_id COLLATE "C", max(r.up_to)
-    FROM ${rows}
-    GROUP BY r.conversation_id, r.user_id, r.device_id COLLATE "C"
-    ON CONFLICT (conversation_id, user_id, device_id)
-    DO UPDATE SET up_to = excluded.up_to WHERE c.up_to < excluded.up_to`,
-);
-
-const moveRead = new RowStatement(
-  'cursors.moveRead',
-  { conversation_id: 'uuid', user_id: 'uuid', up_to: 'bigint' },
-  (rows) => `
-    INSERT INTO cursors_read AS c (conversation_id, user_id, up_to)
-    SELECT r.conversation_id, r.user_id, max(r.up_to)
-    FROM ${rows}
-    GROUP BY r.conversation_id, r.user_id
-    ON CONFLICT (conversation_id, user_id)
-    DO UPDATE SET up_to = excluded.up_to WHERE c.up_to < excluded.up_to`,
-);
-
-/** How far each device has got, and each person has read. Cursors only move forward, so the greatest is the last. */
+/**
+ * How far each device has got, and each person has read. Cursors only move forward, so the greatest is the last.
+ * It keeps its own times of membership, because packed cursors name only as much of a user as tells the members of
+ * their time apart, and a projection may not lean on another one's tables.
+ */
 export const cursors: Projection = {
-  name: 'cursors/v1',
-  tables: ['cursors_delivered', 'cursors_read'],
-  statements: [moveDelivered, moveRead],
+  name: 'cursors/v2',
+  tables: ['cursors_members', 'cursors_delivered', 'cursors_read'],
+  statements: [join, leave, moveDelivered, moveDeliveredByTag, moveRead, moveReadByTag],
   on: {
-    ConversationStarted: ignore,
+    ConversationStarted: started,
     ConversationChanged: ignore,
-    MembershipChanged: ignore,
+    MembershipChanged: membershipChanged,
     // Whoever sends has read what came before, and is seen to have.
     MessageSent: ({ conversationId, seq, event }) => [
       moveRead.row({ conversation_id: conversationId, user_id: event.by, up_to: seq }),
@@ -40,18 +29,46 @@ export const cursors: Projection = {
     MessageEdited: ignore,
     MessageDeleted: ignore,
     ReactionChanged: ignore,
-    MessageDelivered: ({ conversationId, event }) =>
-      event.cursors.map(({ userId, deviceId, upTo }) =>
-        moveDelivered.row({
-          conversation_id: conversationId,
-          user_id: userId,
-          device_id: deviceId,
-          up_to: upTo,
-        }),
-      ),
-    MessageRead: ({ conversationId, event }) =>
-      event.cursors.map(({ userId, upTo }) =>
-        moveRead.row({ conversation_id: conversationId, user_id: userId, up_to: upTo }),
-      ),
+    MessageDelivered: delivered,
+    MessageRead: read,
   },
 };
+
+function started({ conversationId, seq, event }: Recorded<ConversationStarted>): readonly Row[] {
+  return event.memberIds.map((userId) => join.row({ conversation_id: conversationId, user_id: userId, seq }));
+}
+
+function membershipChanged({ conversationId, seq, event }: Recorded<MembershipChanged>): readonly Row[] {
+  const { change, userId } = event;
+  const row = { conversation_id: conversationId, user_id: userId, seq };
+  if (change === 'joined') return [join.row(row)];
+  return change === 'left' || change === 'removed' ? [leave.row(row)] : [];
+}
+
+function delivered({ conversationId, seq, event }: Recorded<MessageDelivered>): readonly Row[] {
+  const common = { conversation_id: conversationId };
+  return [
+    ...event.cursors.map(({ userId, deviceId, upTo }) =>
+      moveDelivered.row({ ...common, user_id: userId, device_id: deviceId, up_to: upTo }),
+    ),
+    ...unpack(event.packed ?? '', 'devices').map(({ user, device = 0, upTo }) =>
+      moveDeliveredByTag.row({
+        ...common,
+        user_tag: user,
+        device_id: deviceAliasOf(device),
+        seq,
+        up_to: upTo,
+      }),
+    ),
+  ];
+}
+
+function read({ conversationId, seq, event }: Recorded<MessageRead>): readonly Row[] {
+  const common = { conversation_id: conversationId };
+  return [
+    ...event.cursors.map(({ userId, upTo }) => moveRead.row({ ...common, user_id: userId, up_to: upTo })),
+    ...unpack(event.packed ?? '', 'usersOnly').map(({ user, upTo }) =>
+      moveReadByTag.row({ ...common, user_tag: user, seq, up_to: upTo }),
+    ),
+  ];
+}

@@ -3,9 +3,11 @@ import type {
   ConversationChanged,
   ConversationStarted,
   MembershipChanged,
+  MessageRead,
   MessageSent,
   Recorded,
 } from '../../src/domain/conversation/events';
+import { unpack } from '../../src/domain/conversation/packed-cursors';
 import type { Projection, Row } from '../projection';
 import {
   addMention,
@@ -17,6 +19,7 @@ import {
   join,
   leave,
   moveRead,
+  moveReadByTag,
   setDetail,
   start,
 } from './statements';
@@ -37,6 +40,7 @@ export const inbox: Projection = {
     leave,
     changeRole,
     moveRead,
+    moveReadByTag,
     addMessage,
     deleteMessage,
     addMention,
@@ -64,10 +68,18 @@ export const inbox: Projection = {
           up_to: upTo,
         }),
       ),
+      ...packedReads(recorded),
       ...head(recorded),
     ],
   },
 };
+
+function packedReads({ conversationId, seq, event }: Recorded<MessageRead>): Row[] {
+  if (event.packed === undefined) return [];
+  return unpack(event.packed, 'usersOnly').map(({ user, upTo }) =>
+    moveReadByTag.row({ conversation_id: conversationId, user_tag: user, seq, up_to: upTo }),
+  );
+}
 
 /** Moves the head alone. */
 function head({ conversationId, seq }: Recorded): Row[] {

@@ -1,4 +1,4 @@
-import { RowStatement } from '../projection';
+import { RowStatement, userTag } from '../projection';
 
 export const start = new RowStatement(
   'inbox.start',
@@ -82,6 +82,24 @@ export const moveRead = new RowStatement(
     FROM (
       SELECT s.conversation_id, s.user_id, s.from_seq, max(r.up_to) AS up_to
       FROM ${rows} JOIN inbox_members s USING (conversation_id, user_id)
+      WHERE s.from_seq < r.seq AND (s.to_seq IS NULL OR r.seq <= s.to_seq)
+      GROUP BY s.conversation_id, s.user_id, s.from_seq
+    ) l
+    WHERE m.conversation_id = l.conversation_id AND m.user_id = l.user_id AND m.from_seq = l.from_seq
+      AND m.read_up_to < l.up_to`,
+);
+
+/** {@link moveRead} for packed cursors: nobody else who was a member then has the same last 24 bits in their id. */
+export const moveReadByTag = new RowStatement(
+  'inbox.moveReadByTag',
+  { conversation_id: 'uuid', user_tag: 'integer', seq: 'bigint', up_to: 'bigint' },
+  (rows) => `
+    UPDATE inbox_members m
+    SET read_up_to = l.up_to
+    FROM (
+      SELECT s.conversation_id, s.user_id, s.from_seq, max(r.up_to) AS up_to
+      FROM ${rows} JOIN inbox_members s
+        ON s.conversation_id = r.conversation_id AND ${userTag('s.user_id')} = r.user_tag
       WHERE s.from_seq < r.seq AND (s.to_seq IS NULL OR r.seq <= s.to_seq)
       GROUP BY s.conversation_id, s.user_id, s.from_seq
     ) l

@@ -3,6 +3,7 @@ import { assertNever } from '../../src/kernel/assert-never';
 import { canonicalJson } from '../../src/kernel/json';
 import { evolve } from '../../src/domain/conversation/evolve';
 import type { MessageContent, MessageSent, Recorded } from '../../src/domain/conversation/events';
+import { deliveredCursorsOf, readCursorsOf } from '../../src/domain/conversation/packed-cursors';
 import type { ConversationState } from '../../src/domain/conversation/state';
 import { storableJson, storableText } from '../storable';
 import { fact, type Facts } from './facts';
@@ -80,11 +81,12 @@ export class ConversationFold {
         return;
       }
       case 'MessageDelivered':
-        for (const { userId, deviceId, upTo } of event.cursors)
+        for (const { userId, deviceId, upTo } of deliveredCursorsOf(event, this.state.members.keys()))
           forward(this.delivered, `${userId} ${deviceId}`, upTo);
         return;
       case 'MessageRead':
-        for (const { userId, upTo } of event.cursors) forward(this.read, userId, upTo);
+        for (const { userId, upTo } of readCursorsOf(event, this.state.members.keys()))
+          forward(this.read, userId, upTo);
         return;
       default:
         assertNever(event);

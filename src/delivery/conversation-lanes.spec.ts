@@ -49,7 +49,9 @@ describe('ConversationLanes', () => {
   beforeEach(() => {
     const hub = new Hub(configOf());
     audiences = new GatedAudiences(new MemoryEventLog());
-    lanes = new ConversationLanes(audiences, new FanOut(hub, new SystemClock(), new Metrics()), hub);
+    const summaries = { note: () => undefined } as never;
+    const fanOut = new FanOut(hub, new SystemClock(), new Metrics(), summaries);
+    lanes = new ConversationLanes(audiences, fanOut, hub);
     member = new RecordingConnection(userOf(1));
     hub.register(member, 's');
     handled = [];

@@ -15,6 +15,7 @@ import { Feed } from './feed';
 import { GapReader } from './gap-reader';
 import { Hub } from './hub';
 import { ReceiptAggregator } from './receipts';
+import { ReceiptSummaries } from './receipt-summaries';
 import { SyncDebts } from './sync-debts';
 import { SyncFromLog } from './sync-from-log';
 import { SyncInbox } from './sync-inbox';
@@ -36,6 +37,7 @@ const RECEIPTS_DRAIN_MS = 3_000;
     GapReader,
     Hub,
     ReceiptAggregator,
+    ReceiptSummaries,
     SyncDebts,
     SyncFromLog,
     SyncInbox,

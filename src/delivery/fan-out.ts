@@ -7,6 +7,7 @@ import type { Push } from './connection';
 import { toEventFrame } from './event-frame';
 import { Hub } from './hub';
 import { plan } from './plan';
+import { ReceiptSummaries } from './receipt-summaries';
 
 /** Hands an event to the sockets that are to have it: one encoding per form of it, no waiting for anybody. */
 @Injectable()
@@ -17,9 +18,12 @@ export class FanOut {
     private readonly hub: Hub,
     private readonly clock: Clock,
     private readonly metrics: Metrics,
+    private readonly summaries: ReceiptSummaries,
   ) {}
 
   deliver(recorded: Recorded, receivers: Iterable<UserId>): void {
+    const { conversationId, seq, event } = recorded;
+    if ('packed' in event && event.packed !== undefined) this.summaries.note(conversationId, seq, event);
     for (const variant of plan(recorded, receivers, this.isConnected)) {
       const push = encode(variant.recorded);
       for (const userId of variant.userIds) {

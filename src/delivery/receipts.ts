@@ -3,7 +3,7 @@ import { Executor } from '../application/executor';
 import { EventLogUnavailable } from '../application/ports/event-log';
 import { StoreUnavailable } from '../application/ports/store-unavailable';
 import type { Outcome } from '../application/outcome';
-import { deliveredKey } from '../domain/conversation/keys';
+import { deliveredUpTo } from '../domain/conversation/receipts';
 import { RECEIPTS_BROADCAST_MEMBERS_MAX, type ConversationState } from '../domain/conversation/state';
 import { assertNever } from '../kernel/assert-never';
 import { Clock } from '../kernel/clock';
@@ -23,13 +23,23 @@ import { GatheredCursors } from './gathered-cursors';
 
 /** Conversations with receipts that wait or are being written; beyond it receipts are refused as `unavailable`. */
 export const PENDING_CONVERSATIONS_MAX = 20_000;
-/** A window ends early when it holds this many cursors, so that one event stays far below what an append may hold. */
-export const CURSORS_PER_EVENT_MAX = 1_000;
+/**
+ * A window ends early when it holds this many cursors of a kind, so that one event stays far below what an append may
+ * hold: 400 KB in full, 35 KB packed.
+ */
+export const CURSORS_PER_EVENT_MAX = 4_096;
 /** How often one event's cursors are tried to be written before they are dropped. */
 export const RECEIPT_ATTEMPTS_MAX = 6;
 /** Gathering time in conversations whose receipts go to everyone, and in larger ones. */
 export const SMALL_WINDOW_MS = 100;
 export const LARGE_WINDOW_MS = 1_000;
+/**
+ * In larger groups what was delivered waits at the window's end until none has come for this long, so that the
+ * devices of a thousand members become one event. What was read does not wait: it clears the reader's other devices.
+ */
+export const DELIVERED_QUIET_MS = 500;
+/** But no longer than this, all in all. */
+export const DELIVERED_PATIENCE_MS = 5_000;
 /** Conversations of one `delivered` frame that are looked at side by side. */
 const CHECKS_MAX = 8;
 const RETRY_AFTER_MS = 1_000;
@@ -37,7 +47,7 @@ const RETRY: Backoff = { baseMs: 100, maxMs: 5_000 };
 
 interface Pending {
   readonly gathered: GatheredCursors;
-  readonly windowMs: number;
+  readonly isLarge: boolean;
   timer: NodeJS.Timeout | undefined;
   /** The write under way; the next one waits for it, so that the log never holds two windows at once. */
   writing: Promise<void> | undefined;
@@ -78,9 +88,9 @@ export class ReceiptAggregator {
   ): Promise<Problem | undefined> {
     const wanted = Object.entries(cursors).map(([id, seq]) => [asConversationId(id), asSeq(seq)] as const);
     return this.accept(userId, wanted, (id) => `cursors.${id}`, {
-      isKnown: (state, upTo) => covers(state, state.delivered.get(deliveredKey(userId, deviceId)), upTo),
+      isKnown: (state, upTo) => covers(state, deliveredUpTo(state, userId, deviceId), upTo),
       gather: ({ gathered }, upTo) => {
-        gathered.delivered({ userId, deviceId, upTo });
+        gathered.delivered({ userId, deviceId, upTo }, performance.now());
       },
     });
   }
@@ -102,7 +112,7 @@ export class ReceiptAggregator {
   /** Writes everything that waits, without waiting for windows to end. Resolves when it is written or given up. */
   async flush(): Promise<void> {
     for (;;) {
-      const writes = [...this.pending].map(([id, pending]) => this.write(id, pending));
+      const writes = [...this.pending].map(([id, pending]) => this.write(id, pending, 'all'));
       if (writes.length === 0) return;
       await Promise.all(writes);
     }
@@ -140,7 +150,9 @@ export class ReceiptAggregator {
     for (const [state, upTo] of accepted) {
       const pending = this.pendingOf(state);
       kind.gather(pending, upTo);
-      if (pending.gathered.size >= CURSORS_PER_EVENT_MAX) void this.write(state.conversationId, pending);
+      if (pending.gathered.holds(CURSORS_PER_EVENT_MAX)) {
+        void this.write(state.conversationId, pending, 'all');
+      }
     }
     return undefined;
   }
@@ -151,7 +163,7 @@ export class ReceiptAggregator {
       const pending = this.pending.get(conversationId);
       if (pending === undefined) added++;
       // Only when the log is slower than the devices: a window that is full is being written already.
-      else if (pending.gathered.size >= CURSORS_PER_EVENT_MAX) return false;
+      else if (pending.gathered.holds(CURSORS_PER_EVENT_MAX)) return false;
     }
     return this.pending.size + added <= PENDING_CONVERSATIONS_MAX;
   }
@@ -160,35 +172,45 @@ export class ReceiptAggregator {
     const id = state.conversationId;
     const known = this.pending.get(id);
     if (known !== undefined) return known;
-    const windowMs = state.members.size <= RECEIPTS_BROADCAST_MEMBERS_MAX ? SMALL_WINDOW_MS : LARGE_WINDOW_MS;
-    const pending: Pending = {
-      gathered: new GatheredCursors(),
-      windowMs,
-      timer: undefined,
-      writing: undefined,
-    };
+    const isLarge = state.members.size > RECEIPTS_BROADCAST_MEMBERS_MAX;
+    const gathered = new GatheredCursors();
+    const pending: Pending = { gathered, isLarge, timer: undefined, writing: undefined };
     this.pending.set(id, pending);
     this.openWindow(id, pending);
     return pending;
   }
 
   private openWindow(id: ConversationId, pending: Pending): void {
-    pending.timer = setTimeout(() => void this.write(id, pending), pending.windowMs);
+    const windowMs = pending.isLarge ? LARGE_WINDOW_MS : SMALL_WINDOW_MS;
+    pending.timer = setTimeout(() => {
+      this.endWindow(id, pending);
+    }, windowMs);
+  }
+
+  private endWindow(id: ConversationId, pending: Pending): void {
+    const { gathered, isLarge } = pending;
+    const waits =
+      isLarge && gathered.isStillComing(performance.now(), DELIVERED_QUIET_MS, DELIVERED_PATIENCE_MS);
+    void this.write(id, pending, waits ? 'read' : 'all');
   }
 
   /** Ends the window. What comes during the write is gathered for the next one. */
-  private write(id: ConversationId, pending: Pending): Promise<void> {
+  private write(id: ConversationId, pending: Pending, which: 'all' | 'read'): Promise<void> {
     clearTimeout(pending.timer);
-    pending.writing ??= this.writeGathered(id, pending).finally(() => {
+    pending.writing ??= this.writeGathered(id, pending, which).finally(() => {
       pending.writing = undefined;
-      if (pending.gathered.size === 0) this.pending.delete(id);
+      if (pending.gathered.isEmpty) this.pending.delete(id);
       else this.openWindow(id, pending);
     });
     return pending.writing;
   }
 
-  private async writeGathered(conversationId: ConversationId, { gathered }: Pending): Promise<void> {
-    const { delivered, read } = gathered.take();
+  private async writeGathered(
+    conversationId: ConversationId,
+    { gathered }: Pending,
+    which: 'all' | 'read',
+  ): Promise<void> {
+    const { delivered, read } = gathered.take(which);
     const at = this.clock.now();
     const tasks: Promise<void>[] = [];
     const [firstDelivered] = delivered;

@@ -1,5 +1,12 @@
 import * as fc from 'fast-check';
-import type { ConversationEvent, Recorded, Role } from '../../src/domain/conversation/events';
+import { deviceTagOf, pack, userTagOf } from '../../src/domain/conversation/packed-cursors';
+import type {
+  ConversationEvent,
+  DeliveredCursor,
+  ReadCursor,
+  Recorded,
+  Role,
+} from '../../src/domain/conversation/events';
 import {
   asClientMessageId,
   asConversationId,
@@ -120,10 +127,30 @@ class Script {
         { userId: by, deviceId: asDeviceId(`phone-${which % 2}`), upTo },
         { userId: other, deviceId: asDeviceId('desk'), upTo: asSeq(0) },
       ];
+      if (which % 3 === 0) return this.packed('MessageDelivered', by, cursors);
       return this.record({ type: 'MessageDelivered', by, cursors, audience: 'everyone' });
     }
     const cursors = [{ userId: by, upTo }];
+    // Near the head, so that the cursor of somebody who has left would move, were it taken for a member's.
+    const late = asSeq(Math.max(0, this.next - 1 - (which % 2)));
+    if (which % 3 === 0) return this.packed('MessageRead', by, [...cursors, { userId: other, upTo: late }]);
     return this.record({ type: 'MessageRead', by, cursors, audience: 'everyone' });
+  }
+
+  /** As in large groups, with one cursor left in full. Nobody shares a tag here; some are no members any more. */
+  private packed(
+    type: 'MessageDelivered' | 'MessageRead',
+    by: UserId,
+    all: readonly (ReadCursor & Partial<DeliveredCursor>)[],
+  ): Recorded {
+    const [first, ...rest] = all as readonly DeliveredCursor[];
+    const entries = (type === 'MessageRead' ? all : rest).map(({ userId, deviceId, upTo }) => ({
+      user: userTagOf(userId) ?? 0,
+      ...(deviceId === undefined ? {} : { device: deviceTagOf(deviceId) }),
+      upTo,
+    }));
+    const cursors = type === 'MessageRead' || first === undefined ? [] : [first];
+    return this.record({ type, by, cursors, audience: 'concerned', packed: pack(entries) });
   }
 
   private membership(by: UserId, what: number, which: number): Recorded | undefined {

@@ -9,6 +9,7 @@ import { FanOut } from '../../src/delivery/fan-out';
 import { Feed } from '../../src/delivery/feed';
 import { GapReader } from '../../src/delivery/gap-reader';
 import { Hub } from '../../src/delivery/hub';
+import { ReceiptSummaries } from '../../src/delivery/receipt-summaries';
 import { SyncService } from '../../src/delivery/sync';
 import { SyncDebts } from '../../src/delivery/sync-debts';
 import { SyncFromLog } from '../../src/delivery/sync-from-log';
@@ -49,6 +50,7 @@ export class RecordingConnection implements Connection {
   readonly deviceId;
   readonly events: EventFrame[] = [];
   readonly answers: ServerFrame[] = [];
+  readonly hints: ServerFrame[] = [];
   /** Everything received, in order. */
   readonly received: (EventFrame | ServerFrame)[] = [];
   closed: string | undefined;
@@ -70,8 +72,8 @@ export class RecordingConnection implements Connection {
     else this.take(push);
   }
 
-  hint(): void {
-    throw new Error('no hints are expected here');
+  hint(bytes: Buffer): void {
+    this.hints.push(JSON.parse(bytes.toString()) as ServerFrame);
   }
 
   async answer(frame: ServerFrame): Promise<void> {
@@ -133,6 +135,7 @@ export class DeliveryWorld {
   readonly executor: Executor;
   readonly hub: Hub;
   readonly audiences: Audiences;
+  readonly summaries: ReceiptSummaries;
   readonly lanes: ConversationLanes;
   readonly feed: Feed;
   readonly inbox: FoldedInbox;
@@ -147,7 +150,8 @@ export class DeliveryWorld {
     this.executor = new Executor(log, new EmptyIndex());
     this.hub = new Hub(config);
     this.audiences = new Audiences(log);
-    const fanOut = new FanOut(this.hub, this.clock, this.metrics);
+    this.summaries = new ReceiptSummaries(this.executor, this.hub);
+    const fanOut = new FanOut(this.hub, this.clock, this.metrics, this.summaries);
     this.lanes = new ConversationLanes(this.audiences, fanOut, this.hub);
     this.feed = new Feed(log, this.executor, this.lanes, this.clock, this.metrics);
     this.inbox = new FoldedInbox(log);
@@ -188,6 +192,7 @@ export class DeliveryWorld {
 
   async stop(): Promise<void> {
     this.debts.stop();
+    this.summaries.onApplicationShutdown();
     await this.feed.stop();
     await this.executor.close();
   }

@@ -1,5 +1,6 @@
 import { EventLogUnavailable } from '../../src/application/ports/event-log';
-import type { Recorded } from '../../src/domain/conversation/events';
+import type { MessageDelivered, MessageRead, Recorded } from '../../src/domain/conversation/events';
+import { readCursorsOf } from '../../src/domain/conversation/packed-cursors';
 import { MemoryEventLog } from '../../src/infrastructure/memory/memory-event-log';
 import type { ConversationId, UserId } from '../../src/kernel/ids';
 import type { RecordingConnection } from './delivery';
@@ -21,13 +22,21 @@ export function visibleTo(events: readonly Recorded[], userId: UserId): number[]
     const hidden =
       (event.type === 'MessageRead' || event.type === 'MessageDelivered') &&
       event.audience === 'concerned' &&
-      !event.cursors.some((cursor) => cursor.userId === userId);
+      !showsOwn(event, userId);
     if (!hidden) all.push(seq);
     if (isMember) last = seq;
     if (isMember && !hidden) joined.push(seq);
     if (ofMine && (event.change === 'left' || event.change === 'removed')) isMember = false;
   }
   return shared ? all.filter((seq) => seq <= last) : joined;
+}
+
+/** Packed cursors of what was delivered are told to nobody. */
+function showsOwn(event: MessageRead | MessageDelivered, userId: UserId): boolean {
+  const isPacked = event.packed !== undefined;
+  if (event.type === 'MessageDelivered')
+    return !isPacked && event.cursors.some((one) => one.userId === userId);
+  return readCursorsOf(event, [userId]).some((one) => one.userId === userId);
 }
 
 /** What a device has of a conversation from one sync on: the pages and the pushes, deduplicated by seq. */

@@ -2,7 +2,7 @@ import { assertNever } from '../../kernel/assert-never';
 import { canonicalJson } from '../../kernel/json';
 import { asSeq, toIso } from '../../kernel/ids';
 import type { LookupRequest } from '../../domain/conversation/commands';
-import { toStored, type EventMetadata } from '../../domain/conversation/codec';
+import { schemaVersionOf, toStored, type EventMetadata } from '../../domain/conversation/codec';
 import { decide } from '../../domain/conversation/decide';
 import type { ConversationEvent, Recorded } from '../../domain/conversation/events';
 import { evolve } from '../../domain/conversation/evolve';
@@ -108,7 +108,7 @@ function record(progress: Progress, job: Job, events: readonly ConversationEvent
     const text = canonicalJson(data);
     draft.hash = chainHash(draft.hash, { conversationId, seq, at: iso, type, data: text });
     draft.bytes += Buffer.byteLength(text) + overhead;
-    stored.push({ id: eventIdOf(draft.hash), type, data, metadata: metadataOf(job, iso, draft.hash) });
+    stored.push({ id: eventIdOf(draft.hash), type, data, metadata: metadataOf(job, event, iso, draft.hash) });
     const one: Recorded = { conversationId, seq, at, event };
     recorded.push(one);
     draft.state = evolve(draft.state, one);
@@ -127,10 +127,10 @@ function record(progress: Progress, job: Job, events: readonly ConversationEvent
 const requestTextLength = ({ context }: Job): number =>
   (context?.correlationId?.length ?? 0) + (context?.traceparent?.length ?? 0);
 
-function metadataOf({ id, context }: Job, at: string, hash: string): EventMetadata {
+function metadataOf({ id, context }: Job, event: ConversationEvent, at: string, hash: string): EventMetadata {
   const traceparent = context?.traceparent;
   return {
-    schemaVersion: 1,
+    schemaVersion: schemaVersionOf(event),
     correlationId: context?.correlationId ?? id,
     causationId: id,
     ...(traceparent === undefined ? {} : { traceparent }),

@@ -1,7 +1,8 @@
 import { Set } from 'immutable';
 import { assertNever } from '../../kernel/assert-never';
 import type { ConversationId, Seq, UserId } from '../../kernel/ids';
-import type { ConversationKind, Recorded } from './events';
+import type { ConversationKind, MessageDelivered, MessageRead, Recorded } from './events';
+import { readCursorsOf } from './packed-cursors';
 import type { ConversationState } from './state';
 
 /** Who is a member at `seq`, and nothing else: what live delivery folds as it goes along the log. */
@@ -59,6 +60,12 @@ function membersAfter(members: Set<UserId>, { event }: Recorded): Set<UserId> {
   }
 }
 
+/** Whose cursors the event shows them; packed ones of what was delivered are shown to nobody. */
+function concerned(event: MessageDelivered | MessageRead, members: Set<UserId>): readonly UserId[] {
+  if (event.type === 'MessageRead') return readCursorsOf(event, members).map(({ userId }) => userId);
+  return event.packed === undefined ? event.cursors.map(({ userId }) => userId) : [];
+}
+
 /**
  * Who receives an event live: exactly those who were members at its seq (PROTOCOL.md section 3). A joiner
  * gets their own joining; whoever left or was removed gets that, and nothing after it. Receipts of large
@@ -74,7 +81,7 @@ export function receivers(before: Audience | undefined, after: Audience, { event
     case 'MessageDelivered':
     case 'MessageRead':
       if (event.audience === 'everyone') return after.members;
-      return Set(event.cursors.map(({ userId }) => userId)).intersect(after.members);
+      return Set(concerned(event, after.members)).intersect(after.members);
     case 'ConversationStarted':
     case 'ConversationChanged':
     case 'MessageSent':

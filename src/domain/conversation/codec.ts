@@ -1,9 +1,15 @@
 import { fromIso, type ConversationId, type Seq } from '../../kernel/ids';
 import { CONVERSATION_EVENT_TYPES, type ConversationEvent, type Recorded } from './events';
 
+/** 2: receipts with packed cursors. Everything else has kept the shape it began with. */
+type SchemaVersion = 1 | 2;
+
+export const schemaVersionOf = (event: ConversationEvent): SchemaVersion =>
+  'packed' in event && event.packed !== undefined ? 2 : 1;
+
 /** Metadata of every stored event (DESIGN.md section 3). */
 export interface EventMetadata {
-  readonly schemaVersion: 1;
+  readonly schemaVersion: SchemaVersion;
   /** Same for all events that one request of a client caused. */
   readonly correlationId: string;
   /** Id of what caused this event: the command, or an event. */

@@ -45,7 +45,7 @@ export interface ReadCursor {
 /**
  * Who receives a receipts event. Decided once, when it is written, by the size of the group (DESIGN.md
  * section 5), so that live delivery, sync and replay years later all agree on who saw it: `concerned` shows
- * each user only the cursors of that user's own devices.
+ * each user only the cursors that are that user's own.
  */
 export type ReceiptAudience = 'everyone' | 'concerned';
 
@@ -125,6 +125,11 @@ export interface MessageDelivered {
   readonly by: UserId;
   readonly cursors: readonly DeliveredCursor[];
   readonly audience: ReceiptAudience;
+  /**
+   * Since version 2: the cursors of a large group, but for the few in `cursors` that cannot be packed
+   * (packed-cursors.ts). An event that has it is seen by nobody: what was delivered is told in summaries.
+   */
+  readonly packed?: string;
 }
 
 export interface MessageRead {
@@ -132,6 +137,8 @@ export interface MessageRead {
   readonly by: UserId;
   readonly cursors: readonly ReadCursor[];
   readonly audience: ReceiptAudience;
+  /** Since version 2: as in {@link MessageDelivered}, but everybody sees their own cursor. */
+  readonly packed?: string;
 }
 
 /** Everything that can happen in a conversation; the stored event's type is the `type` here. */

@@ -18,6 +18,7 @@ import type {
 } from './events';
 import { fingerprintOf } from './fingerprint';
 import { deliveredKey, reactionKey } from './keys';
+import { deliveredCursorsOf, readCursorsOf } from './packed-cursors';
 import { DEFAULT_SETTINGS, withSettings } from './settings';
 import { STATE_LIMITS, type ConversationState, type Member, type StateLimits } from './state';
 
@@ -192,7 +193,7 @@ function reactionChanged(state: ConversationState, event: ReactionChanged): Part
 
 function messageDelivered(state: ConversationState, event: MessageDelivered): Partial<ConversationState> {
   let { delivered } = state;
-  for (const { userId, deviceId, upTo } of event.cursors) {
+  for (const { userId, deviceId, upTo } of deliveredCursorsOf(event, state.members.keys())) {
     const key = deliveredKey(userId, deviceId);
     const known = delivered.get(key) ?? -1;
     if (upTo > known) delivered = delivered.set(key, upTo).map;
@@ -203,7 +204,9 @@ function messageDelivered(state: ConversationState, event: MessageDelivered): Pa
 function messageRead(state: ConversationState, event: MessageRead): Partial<ConversationState> {
   return {
     members: state.members.withMutations((members) => {
-      for (const { userId, upTo } of event.cursors) advanceRead(members, userId, upTo);
+      for (const { userId, upTo } of readCursorsOf(event, state.members.keys())) {
+        advanceRead(members, userId, upTo);
+      }
     }),
   };
 }

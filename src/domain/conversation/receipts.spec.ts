@@ -11,6 +11,7 @@ import {
 } from '../../../test/support/given-conversation';
 import { asDeviceId, asSeq, asUserId, type UserId } from '../../kernel/ids';
 import type { DeliveredCursor, MessageDelivered, MessageRead, ReadCursor } from './events';
+import { deviceTagOf, pack } from './packed-cursors';
 import { DELIVERED_DEVICES_MAX, RECEIPTS_BROADCAST_MEMBERS_MAX } from './state';
 
 const delivered = (userId: UserId, upTo: number, device = 'phone'): DeliveredCursor => ({
@@ -161,11 +162,54 @@ describe('who sees receipts', () => {
     given(group(RECEIPTS_BROADCAST_MEMBERS_MAX))
       .when(command)
       .then(wasRead(read(BEN, 0)));
+    const [bens] = [{ user: 0x00000b, upTo: asSeq(0) }];
     given(group(RECEIPTS_BROADCAST_MEMBERS_MAX + 1))
       .when(command)
-      .then({ ...wasRead(read(BEN, 0)), audience: 'concerned' });
+      .then({ ...wasRead(), by: BEN, audience: 'concerned', packed: pack([bens]) });
+    const phone = deviceTagOf(asDeviceId('phone'));
     given(group(RECEIPTS_BROADCAST_MEMBERS_MAX + 1))
       .when(recordDelivered(delivered(BEN, 0)))
-      .then({ ...wasDelivered(delivered(BEN, 0)), audience: 'concerned' });
+      .then({
+        ...wasDelivered(),
+        by: BEN,
+        audience: 'concerned',
+        packed: pack([{ ...bens, device: phone }]),
+      });
+  });
+
+  it('keeps what was told in full in mind when the group has grown, and the other way round', () => {
+    const grown = Array.from({ length: RECEIPTS_BROADCAST_MEMBERS_MAX }, (_, index) =>
+      membership(ANNA, asUserId(`user-${index}`), 'joined', 'member'),
+    );
+    const small = [...talk, wasDelivered(delivered(BEN, 2)), wasRead(read(BEN, 2))];
+    given(...small, ...grown)
+      .when(recordDelivered(delivered(BEN, 2)))
+      .changesNothing();
+    const packed = { cursors: [], audience: 'concerned' } as const;
+    const entry = { user: 0x00000b, upTo: asSeq(2) };
+    const phone = deviceTagOf(asDeviceId('phone'));
+    const before = [
+      ...talk,
+      { ...wasDelivered(), ...packed, packed: pack([{ ...entry, device: phone }]) },
+      { ...wasRead(), ...packed, packed: pack([entry]) },
+    ];
+    given(...before)
+      .when(recordDelivered(delivered(BEN, 2), delivered(BEN, 1, 'tablet')))
+      .then(wasDelivered(delivered(BEN, 1, 'tablet')));
+    given(...before)
+      .when(recordRead(read(BEN, 2)))
+      .changesNothing();
+  });
+
+  it('never guesses which of two members with one tag it was: both are written in full', () => {
+    const twin = asUserId('019aa000-0000-7000-8000-aa000000000b');
+    const members = [ANNA, BEN, CARA, twin, ...Array.from({ length: 30 }, (_, n) => asUserId(`user-${n}`))];
+    given(groupStarted({ memberIds: members }), sent(ANNA, 1))
+      .when(recordRead(read(twin, 1), read(CARA, 1)))
+      .then({
+        ...wasRead(read(twin, 1)),
+        audience: 'concerned',
+        packed: pack([{ user: 0x00000c, upTo: asSeq(1) }]),
+      });
   });
 });

@@ -1,8 +1,9 @@
-import type { Seq, UserId } from '../../kernel/ids';
+import type { DeviceId, Seq, UserId } from '../../kernel/ids';
 import type { RecordDelivered, RecordRead } from './commands';
 import type { Decision } from './decision';
-import type { DeliveredCursor, ReadCursor, ReceiptAudience } from './events';
+import type { DeliveredCursor, ReadCursor } from './events';
 import { deliveredKey } from './keys';
+import { deviceAliasOf, deviceTagOf, pack, uniqueTags, userTagOf, type PackedEntry } from './packed-cursors';
 import { accept, NO_SUCH_CONVERSATION, UNCHANGED } from './refusals';
 import { RECEIPTS_BROADCAST_MEMBERS_MAX, type ConversationState } from './state';
 
@@ -15,11 +16,16 @@ export function recordDelivered(command: RecordDelivered, state: ConversationSta
   if (state === undefined) return NO_SUCH_CONVERSATION;
   const cursors = advancing(command.cursors, state, {
     keyOf: ({ userId, deviceId }) => deliveredKey(userId, deviceId),
-    known: ({ userId, deviceId }) => state.delivered.get(deliveredKey(userId, deviceId)) ?? -1,
+    known: ({ userId, deviceId }) => deliveredUpTo(state, userId, deviceId),
   });
   const [first] = cursors;
   if (first === undefined) return UNCHANGED;
-  return accept({ type: 'MessageDelivered', by: first.userId, cursors, audience: audienceFor(state) });
+  const by = first.userId;
+  if (isSmall(state)) return accept({ type: 'MessageDelivered', by, cursors, audience: 'everyone' });
+  const device = ({ deviceId }: DeliveredCursor): Pick<PackedEntry, 'device'> => ({
+    device: deviceTagOf(deviceId),
+  });
+  return accept({ type: 'MessageDelivered', by, audience: 'concerned', ...packedOf(cursors, state, device) });
 }
 
 /** See {@link recordDelivered}. */
@@ -31,11 +37,36 @@ export function recordRead(command: RecordRead, state: ConversationState | undef
   });
   const [first] = cursors;
   if (first === undefined) return UNCHANGED;
-  return accept({ type: 'MessageRead', by: first.userId, cursors, audience: audienceFor(state) });
+  const by = first.userId;
+  if (isSmall(state)) return accept({ type: 'MessageRead', by, cursors, audience: 'everyone' });
+  return accept({ type: 'MessageRead', by, audience: 'concerned', ...packedOf(cursors, state, () => ({})) });
 }
 
-const audienceFor = (state: ConversationState): ReceiptAudience =>
-  state.members.size <= RECEIPTS_BROADCAST_MEMBERS_MAX ? 'everyone' : 'concerned';
+/** How far this device is known to have got, under its own name or, from packed cursors, under its alias. */
+export function deliveredUpTo(state: ConversationState, userId: UserId, deviceId: DeviceId): Seq | -1 {
+  const named = state.delivered.get(deliveredKey(userId, deviceId)) ?? -1;
+  const packed = state.delivered.get(deliveredKey(userId, deviceAliasOf(deviceTagOf(deviceId)))) ?? -1;
+  return named > packed ? named : packed;
+}
+
+const isSmall = (state: ConversationState): boolean => state.members.size <= RECEIPTS_BROADCAST_MEMBERS_MAX;
+
+/** Whoever shares a tag with another member stays in full: which of the two it was must never be a guess. */
+function packedOf<Cursor extends ReadCursor | DeliveredCursor>(
+  cursors: readonly Cursor[],
+  state: ConversationState,
+  more: (cursor: Cursor) => Pick<PackedEntry, 'device'>,
+): { readonly cursors: readonly Cursor[]; readonly packed: string } {
+  const tags = uniqueTags(state.members.keys());
+  const inFull: Cursor[] = [];
+  const entries: PackedEntry[] = [];
+  for (const cursor of cursors) {
+    const user = userTagOf(cursor.userId);
+    if (user === undefined || !tags.has(user)) inFull.push(cursor);
+    else entries.push({ user, upTo: cursor.upTo, ...more(cursor) });
+  }
+  return { cursors: inFull, packed: pack(entries) };
+}
 
 /** The furthest cursor of each key that moves it on, in the order in which the keys first came. */
 function advancing<Cursor extends ReadCursor | DeliveredCursor>(

@@ -3,6 +3,7 @@ import { ANNA, atSeq, BEN, CARA, CONVERSATION, groupStarted } from '../../../tes
 import { replayable } from '../../../test/support/replayable';
 import { asDeviceId, asSeq } from '../../kernel/ids';
 import type { ConversationEvent, Recorded } from './events';
+import { pack } from './packed-cursors';
 import { mayRead, seenBy, visibleRanges, type SeqSpan } from './visibility';
 
 const span = (from: number, to?: number): SeqSpan => ({
@@ -87,6 +88,24 @@ describe('what one sees of an event', () => {
       by: ANNA,
       cursors: [annas],
     });
+  });
+
+  it("are one's own cursor of the packed ones that were read, and nothing of what was delivered", () => {
+    const packed = pack([
+      { user: 0x00000b, upTo: asSeq(4) },
+      { user: 0x00000c, upTo: asSeq(5) },
+    ]);
+    const event = { ...read, cursors: [], audience: 'concerned', packed } as const;
+    expect(seenBy(at(event), BEN)?.event).toEqual({
+      type: 'MessageRead',
+      by: BEN,
+      audience: 'concerned',
+      cursors: [{ userId: BEN, upTo: 4 }],
+    });
+    expect(seenBy(at(event), ANNA)).toBeUndefined();
+    const all = pack([{ user: 0x00000b, device: 1, upTo: asSeq(4) }]);
+    expect(seenBy(at({ ...delivered, audience: 'concerned', packed: all }), ANNA)).toBeUndefined();
+    expect(seenBy(at({ ...delivered, audience: 'concerned', packed: all }), BEN)).toBeUndefined();
   });
 
   it("is nothing when none of those cursors is one's own", () => {

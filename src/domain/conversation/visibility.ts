@@ -1,5 +1,6 @@
 import { asSeq, type Seq, type UserId } from '../../kernel/ids';
 import type { HistoryVisibility, Recorded } from './events';
+import { readCursorOf } from './packed-cursors';
 
 /** Seqs from `from` to `to`, both included; `to: undefined` is open: on to the head and beyond. */
 export interface SeqSpan {
@@ -40,16 +41,17 @@ export function clipped(ranges: readonly SeqSpan[], first: number, last: number)
 
 /**
  * The event as one who may read it sees it. Receipts for the `concerned` show each user their own cursors
- * only; undefined: none of them is the user's, and to this user the event does not exist.
+ * only, and packed ones of what was delivered to nobody; undefined: to this user the event does not exist.
  */
 export function seenBy(recorded: Recorded, userId: UserId): Recorded | undefined {
   const { event } = recorded;
   if (event.type !== 'MessageDelivered' && event.type !== 'MessageRead') return recorded;
   if (event.audience === 'everyone') return recorded;
-  const own = (cursor: { readonly userId: UserId }): boolean => cursor.userId === userId;
-  if (!event.cursors.some(own)) return undefined;
-  if (event.type === 'MessageRead') {
-    return { ...recorded, event: { ...event, by: userId, cursors: event.cursors.filter(own) } };
+  const { type, audience } = event;
+  if (type === 'MessageRead') {
+    const cursor = readCursorOf(event, userId);
+    return cursor && { ...recorded, event: { type, by: userId, cursors: [cursor], audience } };
   }
-  return { ...recorded, event: { ...event, by: userId, cursors: event.cursors.filter(own) } };
+  const cursors = event.packed === undefined ? event.cursors.filter((one) => one.userId === userId) : [];
+  return cursors.length === 0 ? undefined : { ...recorded, event: { type, by: userId, cursors, audience } };
 }

@@ -12,7 +12,8 @@ type Upcaster = (event: StoredEvent) => StoredEvent;
  * Shipped events never change shape; a new shape is a new `schemaVersion`, and the step to it from the one
  * before stands here under `<type>/<version it takes>`. Steps are applied one after another.
  *
- * Empty while every event is of version 1. Each type and version has an example in test/golden, for ever.
+ * Empty while every newer version only adds optional fields. Each type and version has an example in test/golden,
+ * for ever.
  */
 const UPCASTERS: ReadonlyMap<string, Upcaster> = new Map<string, Upcaster>();
 
