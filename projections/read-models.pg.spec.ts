@@ -5,7 +5,8 @@ import { WrittenConversation } from '../test/support/written-conversation';
 import { project } from '../test/support/projected';
 import { logOf, steps, userNamed } from '../test/support/arbitrary-conversations';
 import type { Recorded } from '../src/domain/conversation/events';
-import type { ConversationId, Seq } from '../src/kernel/ids';
+import { pack, userTagOf } from '../src/domain/conversation/packed-cursors';
+import { asUserId, type ConversationId, type Seq } from '../src/kernel/ids';
 import { tableFacts } from './table-facts';
 import { ConversationFold } from './verify/conversation-fold';
 import { differencesBetween } from './verify/facts';
@@ -89,6 +90,34 @@ describe('the read models', () => {
     },
     RUN_MS_MAX,
   );
+
+  it('give a packed cursor to the member of its time, not to one before or after with the same tag', async () => {
+    const ann = userNamed('ann');
+    const early = asUserId('019aa000-0000-7000-8000-00000abcdef0');
+    const late = asUserId('019aa000-0000-7000-8000-11111abcdef0');
+    for (const size of [1, 100]) {
+      const conversation = new WrittenConversation([ann, early]);
+      const packedRead = (upTo: Seq): void => {
+        const entries = [{ user: userTagOf(early) ?? 0, upTo }];
+        const all = { by: ann, cursors: [], audience: 'concerned' } as const;
+        conversation.add({ type: 'MessageRead', ...all, packed: pack(entries) });
+        const packed = pack(entries.map((entry) => ({ ...entry, device: 7 })));
+        conversation.add({ type: 'MessageDelivered', ...all, packed });
+      };
+      packedRead(conversation.send(ann));
+      conversation.add({ type: 'MembershipChanged', by: early, userId: early, change: 'left' });
+      conversation.add({ type: 'MembershipChanged', by: ann, userId: late, change: 'joined' });
+      packedRead(conversation.send(ann));
+      for (const batch of cut(conversation.events, [size])) await apply(batch);
+      expect(await differences(conversation.events)).toEqual([]);
+      const facts = await tableFacts(db.database, conversation.id);
+      expect([facts.get(`read ${early}`), facts.get(`read ${late}`)]).toEqual(['1', '6']);
+      expect([facts.get(`delivered ${early}/~000007`), facts.get(`delivered ${late}/~000007`)]).toEqual([
+        '1',
+        '6',
+      ]);
+    }
+  });
 
   it('show the last of two edits of one batch, and bring nothing deleted back', async () => {
     const ann = userNamed('ann');
