@@ -23,7 +23,7 @@ export class FanOut {
 
   deliver(recorded: Recorded, receivers: Iterable<UserId>): void {
     const { conversationId, seq, event } = recorded;
-    if ('packed' in event && event.packed !== undefined) this.summaries.note(conversationId, seq, event);
+    if ('packed' in event) this.summaries.note(conversationId, seq, event);
     for (const variant of plan(recorded, receivers, this.isConnected)) {
       const push = encode(variant.recorded);
       for (const userId of variant.userIds) {

@@ -50,7 +50,7 @@ describe('receipt.summary', () => {
     // Delivered to 15 and read by 6, two of them the same; and by both authors, who have sent at or after it.
     const last = { conversationId: ONE, members: 40 };
     const lastOf = (hints: readonly unknown[]): unknown => hints.at(-1);
-    while (JSON.stringify(lastOf(ann.hints)).includes('"seq":3') === false)
+    while (!JSON.stringify(lastOf(ann.hints)).includes('"seq":3'))
       await told(ann.hints.length + 1, ann.hints);
     expect(lastOf(ann.hints)).toEqual({
       event: 'receipt.summary',

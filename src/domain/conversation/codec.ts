@@ -4,8 +4,7 @@ import { CONVERSATION_EVENT_TYPES, type ConversationEvent, type Recorded } from 
 /** 2: receipts with packed cursors. Everything else has kept the shape it began with. */
 type SchemaVersion = 1 | 2;
 
-export const schemaVersionOf = (event: ConversationEvent): SchemaVersion =>
-  'packed' in event && event.packed !== undefined ? 2 : 1;
+export const schemaVersionOf = (event: ConversationEvent): SchemaVersion => ('packed' in event ? 2 : 1);
 
 /** Metadata of every stored event (DESIGN.md section 3). */
 export interface EventMetadata {
