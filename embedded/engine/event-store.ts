@@ -19,6 +19,11 @@ import { scavenge, type ScavengeResult } from './scavenger';
 import { Storage } from './storage';
 import { StreamIndex, UNINDEXED_EVENTS_MAX } from './stream-index';
 import { METADATA_TYPE, metadataStreamOf } from './stream-state';
+import {
+  subscribeToStream,
+  type StreamSubscribeOptions,
+  type StreamSubscriptionItem,
+} from './stream-subscription';
 import { subscribeToLog, type SubscribeOptions, type SubscriptionItem } from './subscription';
 import { encodeEvent, type Transaction } from './transaction';
 import { Writer } from './writer';
@@ -126,6 +131,15 @@ export class EmbeddedEventStore {
 
   subscribeToAll(options: SubscribeOptions): AsyncGenerator<SubscriptionItem, void, undefined> {
     return subscribeToLog(this.reader, this.tail, options);
+  }
+
+  /** Every event of one stream after a revision, stored and then live; the stream need not exist yet. */
+  subscribeToStream(
+    stream: string,
+    options: StreamSubscribeOptions,
+  ): AsyncGenerator<StreamSubscriptionItem, void, undefined> {
+    checkStreamName(stream);
+    return subscribeToStream(this.reader, this.tail, stream, options);
   }
 
   /** Replaces a stream's metadata, the JSON that EventStoreDB keeps in `$$<stream>`. */

@@ -2,14 +2,18 @@ import { setFlagsFromString } from 'node:v8';
 import { EngineError } from './errors';
 import type { RecordedEvent } from './record';
 
-// Makes V8's second engine for regular expressions available, under the flag `l`. Expressions come from whoever
+// Makes V8's second engine for regular expressions available, under the flag `l`. Expressions come from
+// whoever
 // may read: the usual engine, which tries one way after another, could be kept busy by one of them for years.
 setFlagsFromString('--enable-experimental-regexp-engine');
 
 export const FILTER_PREFIXES_MAX = 1_000;
 export const FILTER_REGEX_LENGTH_MAX = 1_024;
 
-/** At most one of the four. Prefixes are compared by code unit; a regular expression is searched for, as written. */
+/**
+ * At most one of the four. Prefixes are compared by code unit; a regular expression is searched for, as
+ * written.
+ */
 export interface EventFilter {
   readonly streamPrefixes?: readonly string[];
   readonly eventTypePrefixes?: readonly string[];

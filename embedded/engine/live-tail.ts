@@ -12,6 +12,7 @@ export const LIVE_BYTES_MAX = 16 * 1_048_576;
 export class LiveTail {
   private readonly slots = new Array<RecordedEvent | undefined>(LIVE_EVENTS_MAX).fill(undefined);
   private readonly waiting = new Set<() => void>();
+  private readonly waitingFor = new Map<string, Set<() => void>>();
   private bytes = 0;
   private oldestKept: number;
   private nextPosition: number;
@@ -37,6 +38,11 @@ export class LiveTail {
     return this.ended;
   }
 
+  /** The event at a position, when it is in memory. */
+  find(position: number): RecordedEvent | undefined {
+    return position >= this.oldestKept && position < this.nextPosition ? this.at(position) : undefined;
+  }
+
   /** Only of positions from `oldest` to `last`. */
   at(position: number): RecordedEvent {
     return this.slots[position % LIVE_EVENTS_MAX] as RecordedEvent;
@@ -51,30 +57,44 @@ export class LiveTail {
       this.nextPosition = event.position + 1;
       while (this.bytes > LIVE_BYTES_MAX) this.dropOldest();
     }
-    this.wakeAll();
+    if (this.waitingFor.size > 0) this.wakeReadersOf(events);
+    wake(this.waiting);
   }
 
   /** Resolves when there is something past `position`, the signal aborts, or the store closes. */
   async past(position: number, signal: AbortSignal | undefined): Promise<void> {
     if (this.last > position || this.ended || signal?.aborted === true) return;
-    await new Promise<void>((resolve) => {
-      const wake = (): void => {
-        this.waiting.delete(wake);
-        signal?.removeEventListener('abort', wake);
-        resolve();
-      };
-      this.waiting.add(wake);
-      signal?.addEventListener('abort', wake, { once: true });
-    });
+    await waitIn(this.waiting, signal);
+  }
+
+  /**
+   * Resolves at the stream's next event, when the signal aborts, or when the store closes. Appends to other
+   * streams wake nobody here: what ten thousand subscribers of quiet streams cost is the memory they wait in.
+   */
+  async changeOf(stream: string, signal: AbortSignal | undefined): Promise<void> {
+    if (this.ended || signal?.aborted === true) return;
+    const readers = this.waitingFor.get(stream) ?? new Set();
+    this.waitingFor.set(stream, readers);
+    await waitIn(readers, signal);
+    if (readers.size === 0 && this.waitingFor.get(stream) === readers) this.waitingFor.delete(stream);
+  }
+
+  /** How many wait for an event of this stream. */
+  readersOf(stream: string): number {
+    return this.waitingFor.get(stream)?.size ?? 0;
   }
 
   close(): void {
     this.ended = true;
-    this.wakeAll();
+    for (const readers of [...this.waitingFor.values()]) wake(readers);
+    wake(this.waiting);
   }
 
-  private wakeAll(): void {
-    for (const wake of [...this.waiting]) wake();
+  private wakeReadersOf(events: readonly RecordedEvent[]): void {
+    for (const stream of new Set(events.map((event) => event.stream))) {
+      const readers = this.waitingFor.get(stream);
+      if (readers !== undefined) wake(readers);
+    }
   }
 
   private dropOldest(): void {
@@ -83,4 +103,20 @@ export class LiveTail {
     this.slots[slot] = undefined;
     this.oldestKept++;
   }
+}
+
+function waitIn(waiting: Set<() => void>, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise<void>((resolve) => {
+    const wakeUp = (): void => {
+      waiting.delete(wakeUp);
+      signal?.removeEventListener('abort', wakeUp);
+      resolve();
+    };
+    waiting.add(wakeUp);
+    signal?.addEventListener('abort', wakeUp, { once: true });
+  });
+}
+
+function wake(waiting: ReadonlySet<() => void>): void {
+  for (const wakeUp of [...waiting]) wakeUp();
 }

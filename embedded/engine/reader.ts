@@ -34,6 +34,15 @@ export type StreamPage =
   | { readonly kind: 'streamNotFound' }
   | { readonly kind: 'streamDeleted' };
 
+export interface StreamTailPage {
+  readonly events: readonly RecordedEvent[];
+  /** Revision after which the next page begins. */
+  readonly next: number;
+  readonly more: boolean;
+  /** The stream has a tombstone: nothing comes after these. */
+  readonly deleted: boolean;
+}
+
 export interface LogReadOptions {
   /** Exclusive: a position; -1 is before the first. Default: the start forwards, the end backwards. */
   readonly after?: number;
@@ -63,7 +72,7 @@ export class Reader {
   stream(name: string, options: StreamReadOptions): StreamPage {
     checkLimit(options.limit);
     const state = this.index.find(name);
-    if (state?.tombstone !== undefined) return { kind: 'streamDeleted' };
+    if (state !== undefined && this.hasTombstone(state)) return { kind: 'streamDeleted' };
     const head = state === undefined ? -1 : this.durableHead(state);
     if (state === undefined || head < 0 || isSoftDeleted(state)) return { kind: 'streamNotFound' };
     const first = this.firstReadable(state, head);
@@ -81,6 +90,35 @@ export class Reader {
       head,
       ...(from < first ? { truncatedBefore: first } : {}),
     };
+  }
+
+  /**
+   * What a subscriber of one stream has not seen. One that keeps up gets every event, also those that count
+   * or
+   * truncation hide from reads by the time it looks; one that catches up gets what a read would give.
+   *
+   * @throws EngineError `corrupt`
+   */
+  streamAfter(name: string, after: number, limit: number, keepsUp: boolean): StreamTailPage {
+    const state = this.index.find(name);
+    if (state === undefined) return { events: [], next: after, more: false, deleted: false };
+    const head = this.durableHead(state);
+    const deleted = this.hasTombstone(state);
+    const first = keepsUp ? after + 1 : Math.max(after + 1, this.firstUnlessGone(state, head, deleted));
+    if (first > head) return { events: [], next: after, more: false, deleted };
+    const end = Math.min(head, first + limit - 1);
+    const entries = this.index.entries(state, first, end);
+    // Recent ones are shared by all who follow the stream: a thousand subscribers do not read one event a
+    // thousand times.
+    const found = entries.map(({ position }) => this.tail.find(position) ?? this.storage.record(position));
+    const events = found.filter((event) => event !== undefined);
+    return { events, next: end, more: end < head, deleted };
+  }
+
+  /** Revision of the stream's last event on the disk; -1 when it never had one. */
+  headOf(name: string): number {
+    const state = this.index.find(name);
+    return state === undefined ? -1 : this.durableHead(state);
   }
 
   /** @throws EngineError `invalid`, `corrupt` */
@@ -149,6 +187,14 @@ export class Reader {
       head--;
     }
     return head;
+  }
+
+  private firstUnlessGone(state: StreamState, head: number, deleted: boolean): number {
+    return deleted || isSoftDeleted(state) ? head + 1 : this.firstReadable(state, head);
+  }
+
+  private hasTombstone({ tombstone }: StreamState): boolean {
+    return tombstone !== undefined && tombstone <= this.tail.last;
   }
 
   private load(entries: readonly IndexEntry[]): RecordedEvent[] {

@@ -11,7 +11,10 @@ const STREAM_ID_BYTES = 4;
 const REVISION_MAX = 2 ** 48 - 1;
 export const STREAM_ID_MAX = 2 ** 32 - 1;
 
-/** Address space, not disk: the file grows as it is written. Beyond it the library maps anew, which takes time. */
+/**
+ * Address space, not disk: the file grows as it is written. Beyond it the library maps anew, which takes
+ * time.
+ */
 const MAP_BYTES = 2 ** 36;
 
 type Table = Database<Buffer, Buffer>;
@@ -86,7 +89,8 @@ export class Storage implements StorageWrites {
   }
 
   /**
-   * Writes in one transaction; resolves when it is on the disk. When it rejects, with whatever the system says,
+   * Writes in one transaction; resolves when it is on the disk. When it rejects, with whatever the system
+   * says,
    * the transaction is in the log wholly or not at all: look at {@link lastPosition}.
    */
   async commit(write: () => void): Promise<void> {

@@ -3,7 +3,9 @@ import type { RecordedEvent } from './record';
 /** Streams whose name begins so hold the settings of the stream named by the rest. */
 export const METADATA_STREAM_PREFIX = '$$';
 export const METADATA_TYPE = '$metadata';
-/** `$tb` of a stream that is deleted but may be written to again: 2^63 - 1, which JSON numbers only approach. */
+/**
+ * `$tb` of a stream that is deleted but may be written to again: 2^63 - 1, which JSON numbers only approach.
+ */
 export const SOFT_DELETED_JSON = '9223372036854775807';
 
 export const metadataStreamOf = (stream: string): string => METADATA_STREAM_PREFIX + stream;

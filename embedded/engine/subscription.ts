@@ -19,7 +19,11 @@ export type SubscriptionItem =
   /** Nothing that passes the filter lies between the last item and `position`. */
   | { readonly kind: 'checkpoint'; readonly position: number }
   /** From here on items arrive as they are appended; again after a time of falling behind. */
-  | { readonly kind: 'caughtUp'; readonly position: number };
+  | { readonly kind: 'caughtUp'; readonly position: number }
+  /**
+   * The subscriber was too slow for the events in memory: items come from the store until it has caught up.
+   */
+  | { readonly kind: 'fellBehind'; readonly position: number };
 
 /**
  * Every event after `after` that passes the filter, once and in order, until the signal aborts or the store
@@ -49,6 +53,10 @@ async function* follow(
   let reported = after;
   while (!ended()) {
     const stored = at + 1 < tail.oldest;
+    if (live && stored) {
+      live = false;
+      yield { kind: 'fellBehind', position: at };
+    }
     const page = stored ? reader.forwards(at, REPLAY_EVENTS_MAX, passes) : recent(tail, at, passes);
     for (const event of page.events) {
       if (ended()) return;
@@ -61,7 +69,6 @@ async function* follow(
       yield { kind: 'checkpoint', position: at };
     }
     if (stored) {
-      live = false;
       // A long replay, most of all one whose filter lets little through, must let others have their turns.
       await nextTurn();
     }

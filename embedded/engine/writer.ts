@@ -27,7 +27,8 @@ interface Waiting extends WriteRequest {
 
 /**
  * The only writer of a store. What has gathered in one turn of the event loop is decided one after another,
- * each on the outcome of those before, and stored in one transaction; while that is on its way to the disk the
+ * each on the outcome of those before, and stored in one transaction; while that is on its way to the disk
+ * the
  * next ones gather. Nobody hears of any of them, neither writer nor reader, before all are on the disk.
  */
 export class Writer {

@@ -4,6 +4,7 @@ import { AppendResp, type AppendReq } from '@eventstore/db-client/generated/stre
 import type { AppendOutcome, Expected } from '../engine/decisions';
 import type { EmbeddedEventStore } from '../engine/event-store';
 import { payloadBytes, type EngineEvent } from '../engine/record';
+import type { Access } from './access';
 import { invalidArgument, streamDeleted, toCallError, tooLarge } from './errors';
 import { engineEventOf, expectedOf, streamNameOf } from './wire';
 
@@ -41,14 +42,15 @@ export class AppendCall {
   }
 
   /** @throws CallError, EngineError */
-  async store(store: EmbeddedEventStore): Promise<AppendResp> {
+  async store(store: EmbeddedEventStore, mayWrite: (stream: string) => Promise<void>): Promise<AppendResp> {
     if (this.target === undefined) throw invalidArgument('The options are missing.');
     const { stream, expected } = this.target;
+    await mayWrite(stream);
     return answer(stream, expected, await store.append(stream, this.events, expected));
   }
 }
 
-export function handleAppend(store: EmbeddedEventStore, bytesMax: number) {
+export function handleAppend(store: EmbeddedEventStore, access: Access, bytesMax: number) {
   return (call: ServerReadableStream<AppendReq, AppendResp>, reply: sendUnaryData<AppendResp>): void => {
     const append = new AppendCall(bytesMax);
     let over = false;
@@ -71,7 +73,9 @@ export function handleAppend(store: EmbeddedEventStore, bytesMax: number) {
     });
     call.on('end', () => {
       if (over) return;
-      append.store(store).then((response) => {
+      const mayWrite = async (stream: string): Promise<void> =>
+        access.demand(access.callerOf(call.metadata), 'write', stream);
+      append.store(store, mayWrite).then((response) => {
         over = true;
         reply(null, response);
       }, fail);

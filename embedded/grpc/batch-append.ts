@@ -7,6 +7,7 @@ import { EngineError } from '../engine/errors';
 import type { AppendOutcome, Expected } from '../engine/decisions';
 import type { EmbeddedEventStore } from '../engine/event-store';
 import { payloadBytes, type EngineEvent } from '../engine/record';
+import type { Access } from './access';
 import {
   otherStatus,
   streamDeletedStatus,
@@ -53,6 +54,7 @@ class BatchAppendCall {
   constructor(
     private readonly call: BatchCall,
     private readonly store: EmbeddedEventStore,
+    private readonly access: Access,
     private readonly bytesMax: number,
   ) {
     this.outbound = new Outbound(call);
@@ -138,6 +140,7 @@ class BatchAppendCall {
     this.storing++;
     this.flow();
     try {
+      await this.access.demand(this.access.callerOf(this.call.metadata), 'write', batch.stream);
       const outcome = await this.store.append(batch.stream, batch.events, batch.expected);
       this.answer(batch, message, outcome);
     } catch (error) {
@@ -216,8 +219,8 @@ function successOf(outcome: {
   );
 }
 
-export function handleBatchAppend(store: EmbeddedEventStore, bytesMax: number) {
+export function handleBatchAppend(store: EmbeddedEventStore, access: Access, bytesMax: number) {
   return (call: BatchCall): void => {
-    new BatchAppendCall(call, store, bytesMax);
+    new BatchAppendCall(call, store, access, bytesMax);
   };
 }

@@ -3,6 +3,7 @@ import { Empty } from 'google-protobuf/google/protobuf/empty_pb';
 import { status as grpcStatus, type ServiceError } from '@grpc/grpc-js';
 import { Code } from '@eventstore/db-client/generated/code_pb';
 import {
+  AccessDenied,
   BadRequest,
   MaximumAppendSizeExceeded,
   StreamDeleted,
@@ -59,6 +60,9 @@ export function otherStatus(error: ServiceError): Status {
   const { code, details } = error;
   if (code === grpcStatus.INVALID_ARGUMENT) {
     return status(Code.INVALID_ARGUMENT, details, 'BadRequest', new BadRequest().setMessage(details));
+  }
+  if (code === grpcStatus.PERMISSION_DENIED) {
+    return status(Code.PERMISSION_DENIED, details, 'AccessDenied', new AccessDenied());
   }
   const named = code === grpcStatus.UNAVAILABLE ? Code.UNAVAILABLE : Code.UNKNOWN;
   return status(named, details, 'Unknown', new Unknown());

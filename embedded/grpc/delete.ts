@@ -7,12 +7,13 @@ import {
 } from '@eventstore/db-client/generated/streams_pb';
 import type { AppendOutcome, Expected } from '../engine/decisions';
 import type { EmbeddedEventStore } from '../engine/event-store';
+import type { Access } from './access';
 import { invalidArgument, streamDeleted, toCallError, wrongExpectedVersion } from './errors';
 import { expectedOf, streamNameOf } from './wire';
 
-export function handleDelete(store: EmbeddedEventStore, bytesMax: number) {
+export function handleDelete(store: EmbeddedEventStore, access: Access, bytesMax: number) {
   return (call: ServerUnaryCall<DeleteReq, DeleteResp>, reply: sendUnaryData<DeleteResp>): void => {
-    const ended = end(call.request, (stream, expected) => store.deleteStream(stream, expected));
+    const ended = end(call, access, (stream, expected) => store.deleteStream(stream, expected));
     ended.then(
       (position) => {
         reply(
@@ -29,9 +30,9 @@ export function handleDelete(store: EmbeddedEventStore, bytesMax: number) {
   };
 }
 
-export function handleTombstone(store: EmbeddedEventStore, bytesMax: number) {
+export function handleTombstone(store: EmbeddedEventStore, access: Access, bytesMax: number) {
   return (call: ServerUnaryCall<TombstoneReq, TombstoneResp>, reply: sendUnaryData<TombstoneResp>): void => {
-    const ended = end(call.request, (stream, expected) => store.tombstoneStream(stream, expected));
+    const ended = end(call, access, (stream, expected) => store.tombstoneStream(stream, expected));
     ended.then(
       (position) => {
         reply(
@@ -50,13 +51,15 @@ export function handleTombstone(store: EmbeddedEventStore, bytesMax: number) {
 
 /** @returns where in the log the end is recorded */
 async function end(
-  message: DeleteReq | TombstoneReq,
+  { request, metadata }: ServerUnaryCall<DeleteReq | TombstoneReq, unknown>,
+  access: Access,
   apply: (stream: string, expected: Expected) => Promise<AppendOutcome>,
 ): Promise<string> {
-  const options = message.getOptions();
+  const options = request.getOptions();
   if (options === undefined) throw invalidArgument('The options are missing.');
   const stream = streamNameOf(options.getStreamIdentifier());
   const expected = expectedOf(options, () => (options.hasRevision() ? options.getRevision() : undefined));
+  await access.demand(access.callerOf(metadata), 'delete', stream);
   const outcome = await apply(stream, expected);
   switch (outcome.kind) {
     case 'appended':

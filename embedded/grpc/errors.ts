@@ -44,10 +44,73 @@ export const unavailable = (what: string): ServiceError => new CallError(status.
 
 export const exhausted = (what: string): ServiceError => new CallError(status.RESOURCE_EXHAUSTED, what);
 
+/** What a cluster's node does and this one does not. */
+export const notHere = (what: string): ServiceError => new CallError(status.FAILED_PRECONDITION, what);
+
 export const scavengeNotFound = (id: string): ServiceError =>
   new CallError(status.NOT_FOUND, `Scavenge ${id} is not running.`, 'scavenge-not-found', {
     'scavenge-id': id,
   });
+
+/** A group of consumers, as its errors name it. */
+interface GroupName {
+  readonly stream: string;
+  readonly group: string;
+}
+
+const groupError = (
+  code: status,
+  message: string,
+  exception: string,
+  { stream, group }: GroupName,
+  reason: Readonly<Record<string, string>> = {},
+): ServiceError =>
+  new CallError(code, message.slice(0, 4_096), exception, {
+    'stream-name': stream,
+    'group-name': group,
+    ...reason,
+  });
+
+export const groupFailed = (name: GroupName, reason: string): ServiceError =>
+  groupError(
+    status.INTERNAL,
+    `Subscription group ${name.group} on stream ${name.stream} failed: '${reason}'`,
+    'persistent-subscription-failed',
+    name,
+    { reason },
+  );
+
+export const groupDoesNotExist = (name: GroupName): ServiceError =>
+  groupError(
+    status.NOT_FOUND,
+    `Subscription group ${name.group} on stream ${name.stream} does not exist.`,
+    'persistent-subscription-does-not-exist',
+    name,
+  );
+
+export const groupExists = (name: GroupName): ServiceError =>
+  groupError(
+    status.ALREADY_EXISTS,
+    `Subscription group ${name.group} on stream ${name.stream} exists.`,
+    'persistent-subscription-exists',
+    name,
+  );
+
+export const groupFull = (name: GroupName): ServiceError =>
+  groupError(
+    status.FAILED_PRECONDITION,
+    `Maximum subscriptions reached for subscription group ${name.group} on stream ${name.stream}.`,
+    'maximum-subscribers-reached',
+    name,
+  );
+
+export const groupDropped = (name: GroupName): ServiceError =>
+  groupError(
+    status.CANCELLED,
+    `Subscription group ${name.group} on stream ${name.stream} was dropped.`,
+    'persistent-subscription-dropped',
+    name,
+  );
 
 export const streamDeleted = (stream: string): ServiceError =>
   new CallError(status.FAILED_PRECONDITION, `Event stream '${stream}' is deleted.`, 'stream-deleted', {
@@ -89,7 +152,7 @@ export const wrongExpectedVersion = (
   );
 
 /** Whatever a handler threw, as what the caller is told. */
-export function toCallError(error: unknown, appendBytesMax: number): ServiceError {
+export function toCallError(error: unknown, appendBytesMax = 0): ServiceError {
   if (error instanceof CallError) return error;
   if (!(error instanceof EngineError)) {
     return new CallError(status.INTERNAL, 'The event store failed to do this.');

@@ -5,11 +5,8 @@ import { GossipService, type IGossipServer } from '@eventstore/db-client/generat
 import { ClusterInfo, EndPoint, MemberInfo } from '@eventstore/db-client/generated/gossip_pb';
 import { MonitoringService } from '@eventstore/db-client/generated/monitoring_grpc_pb';
 import { StatsResp, type StatsReq } from '@eventstore/db-client/generated/monitoring_pb';
-import {
-  OperationsService,
-  type IOperationsServer,
-} from '@eventstore/db-client/generated/operations_grpc_pb';
-import { ScavengeResp } from '@eventstore/db-client/generated/operations_pb';
+import { OperationsService } from '@eventstore/db-client/generated/operations_grpc_pb';
+import { PersistentSubscriptionsService } from '@eventstore/db-client/generated/persistent_grpc_pb';
 import {
   ServerFeaturesService,
   type IServerFeaturesServer,
@@ -18,13 +15,23 @@ import { SupportedMethod, SupportedMethods } from '@eventstore/db-client/generat
 import { UUID } from '@eventstore/db-client/generated/shared_pb';
 import { StreamsService } from '@eventstore/db-client/generated/streams_grpc_pb';
 import type { EmbeddedEventStore } from '../engine/event-store';
-import { exhausted, scavengeNotFound } from './errors';
+import { operations, type Node } from './operations';
 import { Outbound } from './outbound';
 
 /** Whose protocol is spoken: clients choose by it what they may ask. */
 export const SERVER_VERSION = '24.10.0';
 const STATS_PERIOD_MS_MIN = 1_000;
 const STATS_PERIOD_MS_MAX = 3_600_000;
+
+/** Of these, each has its methods with their paths. */
+const SERVICES = [
+  StreamsService,
+  PersistentSubscriptionsService,
+  OperationsService,
+  MonitoringService,
+  GossipService,
+  ServerFeaturesService,
+] as unknown as readonly Readonly<Record<string, { readonly path: string }>>[];
 
 /** Where clients reach this node, as gossip tells them. */
 export interface Address {
@@ -33,26 +40,34 @@ export interface Address {
 }
 
 /** The services that are about the node rather than about events. */
-export function addNodeServices(server: Server, store: EmbeddedEventStore, address: () => Address): void {
+export function addNodeServices(server: Server, node: Node, address: () => Address): void {
+  const { store } = node;
   server.addService(ServerFeaturesService, features());
   server.addService(GossipService, gossip(address));
   server.addService(MonitoringService, { stats: statistics(store) });
-  server.addService(OperationsService, operations(store));
+  server.addService(OperationsService, operations(node));
 }
 
+/**
+ * All methods there are, in the letters of the real server's answer: clients look for what they may ask here.
+ */
 function features(): Pick<IServerFeaturesServer, 'getSupportedMethods'> {
-  const methods = Object.values(StreamsService as unknown as Record<string, { readonly path: string }>).map(
-    ({ path }) => {
-      const [, service = '', method = ''] = path.split('/');
-      return new SupportedMethod().setServiceName(service).setMethodName(method.toLowerCase());
-    },
-  );
+  const methods = SERVICES.flatMap((service) => Object.values(service)).map(({ path }) => {
+    const [, service = '', method = ''] = path.toLowerCase().split('/');
+    const named = new SupportedMethod().setServiceName(service).setMethodName(method);
+    return named.setFeaturesList(featuresOf(service, method));
+  });
   const supported = new SupportedMethods().setMethodsList(methods).setEventStoreServerVersion(SERVER_VERSION);
   return {
     getSupportedMethods: (_call, reply) => {
       reply(null, supported);
     },
   };
+}
+
+function featuresOf(service: string, method: string): string[] {
+  if (service.endsWith('.persistentsubscriptions')) return ['stream', 'all'];
+  return service.endsWith('.streams') && method === 'read' ? ['position', 'events'] : [];
 }
 
 function gossip(address: () => Address): Pick<IGossipServer, 'read'> {
@@ -95,35 +110,4 @@ function currentStatistics(store: EmbeddedEventStore): StatsResp {
     .set('proc-upTime', String(Math.round(process.uptime())))
     .set('es-lastPosition', String(store.head));
   return response;
-}
-
-/** Scavenges one at a time; what else operators do to a cluster's node there is none of. */
-function operations(store: EmbeddedEventStore): Pick<IOperationsServer, 'startScavenge' | 'stopScavenge'> {
-  let running: { readonly id: string; readonly controller: AbortController } | undefined;
-  return {
-    startScavenge: (_call, reply) => {
-      if (running !== undefined) {
-        reply(exhausted(`The scavenge ${running.id} is running.`));
-        return;
-      }
-      const scavenge = { id: randomUUID(), controller: new AbortController() };
-      running = scavenge;
-      const over = (): void => {
-        running = undefined;
-      };
-      store.scavenge(scavenge.controller.signal).then(over, over);
-      const { STARTED } = ScavengeResp.ScavengeResult;
-      reply(null, new ScavengeResp().setScavengeId(scavenge.id).setScavengeResult(STARTED));
-    },
-    stopScavenge: (call, reply) => {
-      const id = call.request.getOptions()?.getScavengeId() ?? '';
-      if (running?.id !== id) {
-        reply(scavengeNotFound(id));
-        return;
-      }
-      running.controller.abort();
-      const { STOPPED } = ScavengeResp.ScavengeResult;
-      reply(null, new ScavengeResp().setScavengeId(id).setScavengeResult(STOPPED));
-    },
-  };
 }

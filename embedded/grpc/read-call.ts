@@ -1,7 +1,10 @@
 import type { ServerWritableStream } from '@grpc/grpc-js';
 import type { ReadReq, ReadResp } from '@eventstore/db-client/generated/streams_pb';
 import type { EmbeddedEventStore } from '../engine/event-store';
+import type { RecordedEvent } from '../engine/record';
+import type { Access, Caller } from './access';
 import { exhausted, toCallError, unavailable } from './errors';
+import { resolveLink, unresolved, type MayRead, type ResolvedEvent } from './links';
 import { Outbound } from './outbound';
 import { readLog, readStream } from './read';
 import { parseReadRequest, type ReadRequest } from './read-request';
@@ -16,6 +19,7 @@ export class ReadCalls {
 
   constructor(
     private readonly store: EmbeddedEventStore,
+    private readonly access: Access,
     private readonly appendBytesMax: number,
     private readonly readsMax: number,
   ) {}
@@ -29,7 +33,7 @@ export class ReadCalls {
     this.running++;
     try {
       if (this.running > this.readsMax) throw exhausted(`${this.readsMax} reads are under way.`);
-      await this.run(parseReadRequest(call.request), outbound);
+      await this.run(parseReadRequest(call.request), outbound, this.access.callerOf(call.metadata));
       if (!outbound.gone) call.end();
     } catch (error) {
       if (!outbound.gone) call.emit('error', toCallError(error, this.appendBytesMax));
@@ -38,19 +42,27 @@ export class ReadCalls {
     }
   }
 
-  private async run(request: ReadRequest, outbound: Outbound<ReadResp>): Promise<void> {
+  private async run(request: ReadRequest, outbound: Outbound<ReadResp>, caller: Caller): Promise<void> {
     const { store } = this;
     const { target, count, structuredIds } = request;
+    await this.access.demand(caller, 'read', target.kind === 'stream' ? target.stream : '$all');
+    const resolve = this.resolver(request, caller);
     if (count === undefined) {
-      const subscription = { store, outbound, structuredIds };
+      const subscription = { store, outbound, structuredIds, resolve };
       if (target.kind === 'stream') await subscribeToStream(subscription, target);
       else await subscribeToLog(subscription, target);
       // A subscription ends by itself only because the store does: the client then connects anew.
       if (!outbound.gone) throw unavailable('The event store is closing.');
       return;
     }
-    const reading = { store, outbound, request, count };
+    const reading = { store, outbound, request, count, resolve };
     if (target.kind === 'stream') await readStream(reading, target);
     else await readLog(reading, target);
+  }
+
+  private resolver({ resolvesLinks }: ReadRequest, caller: Caller) {
+    const mayRead: MayRead = (stream) => this.access.allows(caller, 'read', stream);
+    return async (event: RecordedEvent): Promise<ResolvedEvent> =>
+      resolvesLinks ? resolveLink(this.store, event, mayRead) : unresolved(event);
   }
 }

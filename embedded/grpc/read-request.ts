@@ -32,6 +32,7 @@ export interface ReadRequest {
   readonly target: StreamTarget | LogTarget;
   readonly backwards: boolean;
   readonly structuredIds: boolean;
+  readonly resolvesLinks: boolean;
   /** Most events of a read; undefined: a subscription. */
   readonly count: number | undefined;
 }
@@ -48,6 +49,7 @@ export function parseReadRequest(message: ReadReq): ReadRequest {
     target: targetOf(options),
     backwards,
     structuredIds: options.getUuidOption()?.hasStructured() ?? false,
+    resolvesLinks: options.getResolveLinks(),
     count: subscribes ? undefined : numberOf(options.getCount(), 'count'),
   };
 }
@@ -68,9 +70,22 @@ function targetOf(options: Options): StreamTarget | LogTarget {
 
 const edge = (end: boolean): 'start' | 'end' => (end ? 'end' : 'start');
 
-function filterOf(
-  options: ReadReq.Options.FilterOptions | undefined,
-): Pick<LogTarget, 'filter' | 'checkpointEvents'> {
+/** As reads and groups of consumers have it, in messages of their own. */
+interface FilterOptions {
+  hasMax(): boolean;
+  getMax(): number;
+  getCheckpointintervalmultiplier(): number;
+  getStreamIdentifier(): FilterExpression | undefined;
+  getEventType(): FilterExpression | undefined;
+}
+
+interface FilterExpression {
+  getPrefixList(): string[];
+  getRegex(): string;
+}
+
+/** @throws CallError `INVALID_ARGUMENT` */
+export function filterOf(options: FilterOptions | undefined): Pick<LogTarget, 'filter' | 'checkpointEvents'> {
   if (options === undefined) return { filter: undefined, checkpointEvents: WINDOW_DEFAULT };
   const window = options.hasMax() ? options.getMax() : WINDOW_DEFAULT;
   if (window < 1) throw invalidArgument('A filter’s window is at least 1.');

@@ -1,7 +1,9 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { ReadResp } from '@eventstore/db-client/generated/streams_pb';
 import type { EmbeddedEventStore } from '../engine/event-store';
+import type { RecordedEvent } from '../engine/record';
 import { streamDeleted } from './errors';
+import type { ResolvedEvent } from './links';
 import type { Outbound } from './outbound';
 import type { LogTarget, ReadRequest, StreamTarget } from './read-request';
 import { eventResponse, streamIdentifierOf } from './wire';
@@ -15,11 +17,13 @@ interface Reading {
   readonly outbound: Outbound<ReadResp>;
   readonly request: ReadRequest;
   readonly count: number;
+  /** Follows links, when the client asked for it. */
+  readonly resolve: (event: RecordedEvent) => Promise<ResolvedEvent>;
 }
 
 /** Sends a stream's events, or says that there is no such stream. @throws CallError, EngineError */
 export async function readStream(reading: Reading, target: StreamTarget): Promise<void> {
-  const { store, outbound, request, count } = reading;
+  const { store, outbound, request, count, resolve } = reading;
   const { backwards } = request;
   const direction = backwards ? 'backwards' : 'forwards';
   // From the end forwards, or from the start backwards, there is at most what stands exactly there.
@@ -37,7 +41,7 @@ export async function readStream(reading: Reading, target: StreamTarget): Promis
     }
     if (!backwards && target.from === 'end') return;
     for (const event of page.events.slice(0, left)) {
-      if (!(await outbound.send(eventResponse(event, request.structuredIds)))) return;
+      if (!(await outbound.send(eventResponse(await resolve(event), request.structuredIds)))) return;
     }
     left -= page.events.length;
     const last = page.events.at(-1);
@@ -48,11 +52,12 @@ export async function readStream(reading: Reading, target: StreamTarget): Promis
 }
 
 /**
- * Sends events of the whole log. Forwards a position is inclusive, backwards exclusive, as in EventStoreDB: there a
+ * Sends events of the whole log. Forwards a position is inclusive, backwards exclusive, as in EventStoreDB:
+ * there a
  * position is the edge before its event.
  */
 export async function readLog(reading: Reading, target: LogTarget): Promise<void> {
-  const { store, outbound, request, count } = reading;
+  const { store, outbound, request, count, resolve } = reading;
   const direction = request.backwards ? 'backwards' : 'forwards';
   let after = edgeOf(target.from, request.backwards, store.head);
   let left = count;
@@ -61,7 +66,7 @@ export async function readLog(reading: Reading, target: LogTarget): Promise<void
     const limit = Math.min(left, PAGE_EVENTS_MAX);
     const page = await store.readAll({ direction, limit, after, ...filter });
     for (const event of page.events) {
-      if (!(await outbound.send(eventResponse(event, request.structuredIds)))) return;
+      if (!(await outbound.send(eventResponse(await resolve(event), request.structuredIds)))) return;
     }
     left -= page.events.length;
     if (page.endOfLog) return;

@@ -1,11 +1,14 @@
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { StreamsService, type IStreamsServer } from '@eventstore/db-client/generated/streams_grpc_pb';
 import type { EmbeddedEventStore } from '../engine/event-store';
-import { basicAuthentication, type Accounts } from './access';
+import { PersistentSubscriptionsService } from '@eventstore/db-client/generated/persistent_grpc_pb';
+import { Access, type Accounts } from './access';
 import { handleAppend } from './append';
 import { handleBatchAppend } from './batch-append';
 import { handleDelete, handleTombstone } from './delete';
 import { addNodeServices } from './node-services';
+import { Groups } from './persistent/groups';
+import { persistentSubscriptions } from './persistent/service';
 import { ReadCalls, READS_MAX } from './read-call';
 
 const LOOPBACK = '127.0.0.1';
@@ -48,29 +51,39 @@ export interface GrpcDoor {
  */
 export async function openGrpcDoor(store: EmbeddedEventStore, options: DoorOptions): Promise<GrpcDoor> {
   const host = options.host ?? LOOPBACK;
+  const access = new Access(store, options.accounts);
+  const groups = new Groups(store);
+  await groups.start();
   const server = new Server({
     'grpc.max_receive_message_length': MESSAGE_BYTES_MAX,
     'grpc.max_metadata_size': HEADER_BYTES_MAX,
     'grpc.max_concurrent_streams': CALLS_PER_CONNECTION_MAX,
-    ...(options.accounts === undefined ? {} : { interceptors: [basicAuthentication(options.accounts)] }),
+    interceptors: access.interceptors,
   });
   let port = options.port;
-  server.addService(StreamsService, streams(store, options.readsMax ?? READS_MAX));
-  addNodeServices(server, store, () => ({ host, port }));
-  port = await bind(server, `${host}:${options.port}`, options.tls);
+  server.addService(StreamsService, streams(store, access, options.readsMax ?? READS_MAX));
+  const consumers = persistentSubscriptions(store, groups, access, APPEND_BYTES_MAX);
+  server.addService(PersistentSubscriptionsService, consumers);
+  addNodeServices(server, { store, access, groups }, () => ({ host, port }));
+  try {
+    port = await bind(server, `${host}:${options.port}`, options.tls);
+  } catch (error) {
+    await groups.stop();
+    throw error;
+  }
   warnOfDangers(options, host);
   let closing: Promise<void> | undefined;
-  return { host, port, close: () => (closing ??= shutDown(server)) };
+  return { host, port, close: () => (closing ??= shutDown(server, groups)) };
 }
 
-function streams(store: EmbeddedEventStore, readsMax: number): IStreamsServer {
-  const reads = new ReadCalls(store, APPEND_BYTES_MAX, readsMax);
+function streams(store: EmbeddedEventStore, access: Access, readsMax: number): IStreamsServer {
+  const reads = new ReadCalls(store, access, APPEND_BYTES_MAX, readsMax);
   return {
     read: reads.handle,
-    append: handleAppend(store, APPEND_BYTES_MAX),
-    batchAppend: handleBatchAppend(store, APPEND_BYTES_MAX),
-    delete: handleDelete(store, APPEND_BYTES_MAX),
-    tombstone: handleTombstone(store, APPEND_BYTES_MAX),
+    append: handleAppend(store, access, APPEND_BYTES_MAX),
+    batchAppend: handleBatchAppend(store, access, APPEND_BYTES_MAX),
+    delete: handleDelete(store, access, APPEND_BYTES_MAX),
+    tombstone: handleTombstone(store, access, APPEND_BYTES_MAX),
   };
 }
 
@@ -98,7 +111,8 @@ function warnOfDangers(options: DoorOptions, host: string): void {
   options.warn(`The event store's gRPC door on ${host} is NOT protected: ${dangers.join('; ')}.${open}`);
 }
 
-async function shutDown(server: Server): Promise<void> {
+async function shutDown(server: Server, groups: Groups): Promise<void> {
+  await groups.stop();
   await new Promise<void>((resolve) => {
     const timer = setTimeout(() => {
       server.forceShutdown();

@@ -3,6 +3,7 @@ import { ReadResp } from '@eventstore/db-client/generated/streams_pb';
 import type { Expected } from '../engine/decisions';
 import { TOMBSTONE_REVISION, type EngineEvent, type RecordedEvent } from '../engine/record';
 import { invalidArgument, metadataMissing } from './errors';
+import { originalOf, type ResolvedEvent } from './links';
 
 const JSON_CONTENT = 'application/json';
 const BINARY_CONTENT = 'application/octet-stream';
@@ -107,23 +108,46 @@ function uuidOf(id: string, structured: boolean): UUID {
   return new UUID().setStructured(bits);
 }
 
-/** A stored event as the answer to a read. */
-export function eventResponse(event: RecordedEvent, structuredIds: boolean): ReadResp {
+/** What both kinds of read put a stored event into. */
+interface RecordedMessage {
+  setId(id: UUID): unknown;
+  setStreamIdentifier(identifier: StreamIdentifier): unknown;
+  setStreamRevision(revision: string): unknown;
+  setCommitPosition(position: string): unknown;
+  setPreparePosition(position: string): unknown;
+  setData(data: Uint8Array): unknown;
+  setCustomMetadata(metadata: Uint8Array): unknown;
+  getMetadataMap(): { set(key: string, value: string): unknown };
+}
+
+/** @returns the message, with the event in it */
+export function record<Message extends RecordedMessage>(
+  message: Message,
+  event: RecordedEvent,
+  structuredIds: boolean,
+): Message {
   const position = String(event.position);
   const { revision } = event;
-  const recorded = new ReadResp.ReadEvent.RecordedEvent()
-    .setId(uuidOf(event.id, structuredIds))
-    .setStreamIdentifier(streamIdentifierOf(event.stream))
-    .setStreamRevision(revision === TOMBSTONE_REVISION ? TOMBSTONE_ON_WIRE : String(revision))
-    .setCommitPosition(position)
-    .setPreparePosition(position)
-    .setData(event.data)
-    .setCustomMetadata(event.metadata);
-  recorded
-    .getMetadataMap()
-    .set('type', event.type)
-    .set('content-type', event.isJson ? JSON_CONTENT : BINARY_CONTENT)
-    .set('created', String(BigInt(Math.floor(event.created)) * TICKS_PER_MILLISECOND));
-  const resolved = new ReadResp.ReadEvent().setEvent(recorded).setCommitPosition(position);
+  message.setId(uuidOf(event.id, structuredIds));
+  message.setStreamIdentifier(streamIdentifierOf(event.stream));
+  message.setStreamRevision(revision === TOMBSTONE_REVISION ? TOMBSTONE_ON_WIRE : String(revision));
+  message.setCommitPosition(position);
+  message.setPreparePosition(position);
+  message.setData(event.data);
+  message.setCustomMetadata(event.metadata);
+  const properties = message.getMetadataMap();
+  properties.set('type', event.type);
+  properties.set('content-type', event.isJson ? JSON_CONTENT : BINARY_CONTENT);
+  properties.set('created', String(BigInt(Math.floor(event.created)) * TICKS_PER_MILLISECOND));
+  return message;
+}
+
+/** A stored event as the answer to a read, with the link by which it was found. */
+export function eventResponse(found: ResolvedEvent, structuredIds: boolean): ReadResp {
+  const { RecordedEvent: Recorded } = ReadResp.ReadEvent;
+  const { event, link } = found;
+  const resolved = new ReadResp.ReadEvent().setCommitPosition(String(originalOf(found).position));
+  if (event !== undefined) resolved.setEvent(record(new Recorded(), event, structuredIds));
+  if (link !== undefined) resolved.setLink(record(new Recorded(), link, structuredIds));
   return new ReadResp().setEvent(resolved);
 }

@@ -250,7 +250,7 @@ describe('the gRPC door', () => {
 
 describe('the gRPC door with accounts', () => {
   it('lets in who knows a password, and nobody else', async () => {
-    const door = await openTestDoor({ accounts: { ann: 'secret' } });
+    const door = await openTestDoor({ accounts: { ann: { password: 'secret', groups: [] } } });
     // The client sends its credentials over TLS alone, so the header is written by hand.
     const raw = new StreamsClient(`127.0.0.1:${door.port}`, credentials.createInsecure());
     const deletion = new DeleteReq().setOptions(

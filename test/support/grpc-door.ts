@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { EventStoreDBClient } from '@eventstore/db-client';
 import { EmbeddedEventStore } from '../../embedded/engine/event-store';
 import { openGrpcDoor, type DoorOptions } from '../../embedded/grpc/server';
@@ -11,6 +12,10 @@ export interface TestDoor {
   readonly warnings: readonly string[];
   /** Of the official client, as any outside consumer has it. */
   readonly client: EventStoreDBClient;
+  /** Revisions that a read of the stream gives; none when it is not there. */
+  revisions(stream: string): Promise<number[]>;
+  /** Asks until it is so. */
+  until(so: () => Promise<boolean>): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -26,6 +31,13 @@ export async function openTestDoor(options: Partial<DoorOptions> = {}): Promise<
     port: door.port,
     warnings,
     client,
+    revisions: async (stream) => {
+      const page = await store.readStream(stream, { limit: 4_096 });
+      return page.kind === 'events' ? page.events.map(({ revision }) => revision) : [];
+    },
+    until: async (so) => {
+      while (!(await so())) await pause(20);
+    },
     close: async () => {
       await client.dispose();
       await door.close();

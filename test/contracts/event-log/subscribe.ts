@@ -164,8 +164,15 @@ export function subscribeContract(current: CurrentLog): void {
 
   it('ends when the store goes away', async () => {
     const opened = current();
-    const waiting = collect(opened.log.subscribe({ after: 'end' }), () => false);
-    await setTimeout(20);
+    let underWay = (): void => undefined;
+    const begun = new Promise<void>((resolve) => {
+      underWay = resolve;
+    });
+    const waiting = collect(opened.log.subscribe({ after: 'end' }), (item) => {
+      if (caughtUp(item)) underWay();
+      return false;
+    });
+    await begun;
     await opened.close();
     expect((await waiting).events).toEqual([]);
   });

@@ -116,6 +116,8 @@ async function* follow(
   items: ReturnType<EmbeddedEventStore['subscribeToAll']>,
 ): AsyncGenerator<SubscriptionItem, void, undefined> {
   for await (const item of items) {
+    // That it was slow for a while is of no use to a reader: it is told again when it has caught up.
+    if (item.kind === 'fellBehind') continue;
     yield item.kind === 'event'
       ? { kind: 'event', event: toLogEvent(item.event) }
       : { kind: item.kind, position: positionOf(item.position) };
