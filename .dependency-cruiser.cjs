@@ -96,8 +96,8 @@ module.exports = {
     {
       name: 'model-imports',
       severity: 'error',
-      comment: 'a read model is pure: only the runner touches Postgres',
-      from: { path: '^projections/(?!runner)[^/]+/', pathNot: '\\.spec\\.ts$' },
+      comment: 'a read model is pure: only the runner and the rebuild touch Postgres',
+      from: { path: '^projections/(?!runner|rebuild)[^/]+/', pathNot: '\\.spec\\.ts$' },
       to: { path: '^src/(application|infrastructure)/' },
     },
     {

@@ -7,8 +7,9 @@ import { summarize } from './report/summary';
 import { table } from './report/table';
 import type { Case, Metrics, Scenario } from './scenario';
 import { directScenario } from './scenarios/direct';
+import { eventLogScenario } from './scenarios/event-log';
 
-const SCENARIOS: readonly Scenario[] = [directScenario];
+const SCENARIOS: readonly Scenario[] = [directScenario, eventLogScenario];
 const RUNS_DEFAULT = 3;
 
 function say(text: string): void {

@@ -70,8 +70,11 @@ async function open(
   closers: Closer[],
   close: () => Promise<void>,
 ): Promise<Stores> {
-  const lock = await acquireInstanceLock(config.dataDir);
-  closers.push(() => lock.release());
+  if (config.eventStoreUrl === undefined || config.databaseUrl === undefined) {
+    // Several processes may share the folder as long as no store of theirs is in it.
+    const lock = await acquireInstanceLock(config.dataDir);
+    closers.push(() => lock.release());
+  }
   const { eventLog, place } = await openEventLog(config, log, closers);
   const url = config.databaseUrl ?? (await embeddedPostgres(config, log, closers));
   await migrate(url);

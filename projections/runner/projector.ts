@@ -14,8 +14,8 @@ import { recordedOf } from './recorded-of';
 
 /** Events in one transaction at most. */
 export const BATCH_EVENTS_MAX = 1_000;
-/** Events read ahead of the database at most. */
-export const INTAKE_EVENTS_MAX = 2 * BATCH_EVENTS_MAX;
+/** Batches that are read ahead of the database at most. */
+const INTAKE_BATCHES_MAX = 2;
 /** Under steady traffic one commit per so many ms: a commit costs as much as dozens of events. */
 const COMMIT_INTERVAL_MS = 8;
 /** How often the checkpoint follows a log in which nothing of ours happens. */
@@ -54,6 +54,8 @@ export interface ProjectorOptions {
   readonly log: ProjectorLog;
   /** Where the tables are. Default `read`. */
   readonly schema?: string;
+  /** Events in one transaction at most; BATCH_EVENTS_MAX unless told. Larger ones are cheaper, and later. */
+  readonly batchEventsMax?: number;
   readonly onProgress?: (progress: ProjectorProgress) => void;
   /** An event that cannot be projected; called again with every attempt. Nothing after it is projected. */
   readonly onPoison?: (event: LogEvent, error: unknown) => void;
@@ -81,10 +83,14 @@ export class Projector {
   private readonly stopping = new AbortController();
   private running: Promise<void> = Promise.resolve();
   /** Halved by a batch that fails, until the one event at fault stands alone; doubled by one that succeeds. */
-  private limit = BATCH_EVENTS_MAX;
+  private limit: number;
   private failures = 0;
+  private readonly batchEventsMax: number;
 
-  constructor(private readonly options: ProjectorOptions) {}
+  constructor(private readonly options: ProjectorOptions) {
+    this.batchEventsMax = options.batchEventsMax ?? BATCH_EVENTS_MAX;
+    this.limit = this.batchEventsMax;
+  }
 
   start(): void {
     this.running = this.run();
@@ -143,7 +149,7 @@ export class Projector {
     const positions = await readCheckpoints(database, names);
     const from = [...positions.values()].reduce(earlier);
     const over = new AbortController();
-    const intake = new Intake(INTAKE_EVENTS_MAX);
+    const intake = new Intake(INTAKE_BATCHES_MAX * this.batchEventsMax);
     const end = (): void => {
       over.abort();
       intake.close();
@@ -233,7 +239,7 @@ export class Projector {
 
   private succeeded({ events, position }: Taken): void {
     this.failures = 0;
-    this.limit = Math.min(BATCH_EVENTS_MAX, this.limit * 2);
+    this.limit = Math.min(this.batchEventsMax, this.limit * 2);
     const last = events.at(-1);
     const lagMs = last === undefined ? 0 : Math.max(0, this.options.clock.now() - last.created);
     this.options.onProgress?.({ position, events: events.length, lagMs });

@@ -43,12 +43,18 @@ export async function createProjectionTables(databaseUrl: string): Promise<void>
   await locked(databaseUrl, makeReadModels);
 }
 
-async function makeReadModels(client: Client): Promise<void> {
+/** The SQL that makes the read models' tables in the schema `read`, in its order. */
+export async function readModelDefinitions(): Promise<readonly string[]> {
   const folder = migrationsFolder();
   const files = (await readdir(folder)).filter((name) => READ_MODEL_FILE.test(name)).sort();
+  return Promise.all(files.map((file) => readFile(join(folder, file), 'utf8')));
+}
+
+async function makeReadModels(client: Client): Promise<void> {
+  const definitions = await readModelDefinitions();
   await client.query('SET client_min_messages = warning');
   await client.query('BEGIN');
-  for (const file of files) await client.query(await readFile(join(folder, file), 'utf8'));
+  for (const definition of definitions) await client.query(definition);
   await client.query('COMMIT');
 }
 

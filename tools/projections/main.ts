@@ -1,0 +1,110 @@
+import { hostname } from 'node:os';
+import { randomUUID } from 'node:crypto';
+import pino from 'pino';
+import { LIVE_PROJECTIONS } from '../../projections/live';
+import type { Projection } from '../../projections/projection';
+import { rebuild, RebuildFailed } from '../../projections/rebuild/rebuild';
+import { readCheckpoints } from '../../projections/runner/checkpoints';
+import { ConfigurationError, loadConfig } from '../../src/config/load-config';
+import { SystemClock } from '../../src/kernel/clock';
+import { formatPosition } from '../../src/kernel/position';
+import { loggerOptions } from '../../src/observability/logging';
+import { openStores, type Stores } from '../../src/stores';
+import { verifyStores } from '../verify/verify-stores';
+import { modelOf, parseCommand, USAGE, type Command } from './arguments';
+import { RebuildLine } from './rebuild-line';
+
+const EXIT_USAGE = 64;
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+/** @returns whether all is as it should be */
+async function run(command: Command): Promise<boolean> {
+  const log = pino(loggerOptions('warn'));
+  const stores = await openStores(loadConfig(process.env), log);
+  try {
+    switch (command.kind) {
+      case 'status':
+        return await tellStatus(stores);
+      case 'verify':
+        stores.startProjector();
+        return await verifyStores(stores, say);
+      case 'rebuild': {
+        stores.startProjector();
+        let allSwapped = true;
+        for (const projection of command.projections) {
+          allSwapped = (await rebuildOne(stores, projection, command.replaceDifferent, log)) && allSwapped;
+        }
+        return allSwapped;
+      }
+    }
+  } finally {
+    await stores.close();
+  }
+}
+
+async function tellStatus({ eventLog, database }: Stores): Promise<boolean> {
+  const head = await eventLog.head();
+  say(`log         ${formatPosition(head)}`);
+  const names = LIVE_PROJECTIONS.map(({ name }) => name);
+  for (const [name, position] of await readCheckpoints(database, names)) {
+    say(`${name.padEnd(11)} ${formatPosition(position)}`);
+  }
+  return true;
+}
+
+async function rebuildOne(
+  { eventLog, database }: Stores,
+  projection: Projection,
+  replaceDifferent: boolean,
+  log: pino.Logger,
+): Promise<boolean> {
+  const line = new RebuildLine(modelOf(projection));
+  const outcome = await rebuild({
+    eventLog,
+    database,
+    projection,
+    replaceDifferent,
+    clock: new SystemClock(),
+    log,
+    owner: `${hostname()}/${process.pid}/${randomUUID()}`,
+    onProgress: (progress) => {
+      line.show(progress);
+    },
+  }).finally(() => {
+    line.end();
+  });
+  for (const { table, liveRows, rebuiltRows, equal } of outcome.tables) {
+    const rows =
+      liveRows === rebuiltRows ? `${liveRows} rows` : `${liveRows} rows live, ${rebuiltRows} rebuilt`;
+    say(`${equal ? 'equal  ' : 'DIFFERS'} ${table}, ${rows}`);
+  }
+  say(
+    outcome.swapped
+      ? `${projection.name}: ${outcome.events} events, swapped in`
+      : `${projection.name}: the live tables differ from the log and were left in place; see --replace-different`,
+  );
+  return outcome.swapped;
+}
+
+const command = parseCommand(process.argv.slice(2));
+if (command === undefined) {
+  process.stderr.write(`${USAGE}\n`);
+  process.exitCode = EXIT_USAGE;
+} else {
+  run(command).then(
+    (good) => {
+      process.exitCode = good ? 0 : 1;
+    },
+    (error: unknown) => {
+      const known = error instanceof ConfigurationError || error instanceof RebuildFailed;
+      const isTold = known || (error as Error).name === 'InstanceRunning';
+      process.stderr.write(
+        `${isTold ? (error as Error).message : ((error as Error).stack ?? String(error))}\n`,
+      );
+      process.exitCode = 1;
+    },
+  );
+}
