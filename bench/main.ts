@@ -3,7 +3,8 @@ import { resolve } from 'node:path';
 import { Server, THIS_BUILD, type Build } from './load/server';
 import { parseOptions, type Options } from './options';
 import { describeMachine } from './report/machine';
-import { summarize } from './report/summary';
+import { stagesOf } from './report/stages';
+import { plain, summarize } from './report/summary';
 import { table } from './report/table';
 import type { Case, Metrics, Scenario } from './scenario';
 import { directScenario } from './scenarios/direct';
@@ -19,15 +20,16 @@ function say(text: string): void {
 function help(): void {
   say('npm run bench -- <scenario>|all [--quick] [--runs N] [--seconds N] [--case text] [--json file]');
   say(
-    '                 [--against name=path/to/dist/src/main.js]… [--profile folder] [--receipts off|gathered|each]',
+    '                 [--against name=path/to/dist/src/main.js[,--node-flag]…]… [--profile folder] [--receipts off|gathered|each]',
   );
   for (const { name, about } of SCENARIOS) say(`  ${name.padEnd(12)} ${about}`);
 }
 
 function buildsOf(options: Options): readonly Build[] {
   const others = options.values('against').map((text) => {
-    const [name = '', path = ''] = text.split('=', 2);
-    return { name, script: resolve(path) };
+    const [place = '', ...flags] = text.split(',');
+    const [name = '', path = ''] = place.split('=', 2);
+    return { name, script: resolve(path), flags };
   });
   return [THIS_BUILD, ...others];
 }
@@ -48,6 +50,17 @@ async function runOnce(one: Case, build: Build, options: Options): Promise<Metri
     });
   } finally {
     for (const server of servers) await server.stop();
+  }
+}
+
+/** Where the time of the profiled server's main thread went. */
+function sayStages(options: Options, microsecondsPerMessage: number): void {
+  const folder = options.value('profile');
+  if (folder === undefined) return;
+  say('\nstage                              share  µs/message');
+  for (const [stage, share] of stagesOf(folder)) {
+    const microseconds = plain(share * microsecondsPerMessage).padStart(10);
+    say(`${stage.padEnd(32)} ${(share * 100).toFixed(1).padStart(5)} %  ${microseconds}`);
   }
 }
 
@@ -80,6 +93,7 @@ async function main(): Promise<void> {
     results[one.name] = byBuild;
     const columns = Object.entries(byBuild).map(([name, all]) => [name, summarize(all)] as const);
     say(`\n${table(one.name, Object.fromEntries(columns))}`);
+    sayStages(options, columns[0]?.[1]['main thread µs/message']?.median ?? 0);
   }
   const file = options.value('json');
   if (file !== undefined) writeFileSync(file, `${JSON.stringify({ machine, results }, null, 1)}\n`);

@@ -26,9 +26,15 @@ export interface Build {
   readonly name: string;
   /** The compiled `main.js`. */
   readonly script: string;
+  /** For Node, as in `npm start`. */
+  readonly flags: readonly string[];
 }
 
-export const THIS_BUILD: Build = { name: 'parley', script: resolve(__dirname, '../../src/main.js') };
+export const THIS_BUILD: Build = {
+  name: 'parley',
+  script: resolve(__dirname, '../../src/main.js'),
+  flags: ['--enable-source-maps'],
+};
 
 /**
  * A Parley node as `npm start` runs it, all roles and stores, on a data folder of its own, which goes with it.
@@ -48,7 +54,7 @@ export class Server {
     const port = await freePort();
     const secret = randomBytes(32).toString('hex');
     const profiling = profileDir === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`];
-    const child = spawn(process.execPath, [...profiling, build.script], {
+    const child = spawn(process.execPath, [...build.flags, ...profiling, build.script], {
       env: {
         PATH: process.env['PATH'] ?? '',
         DATA_DIR: dataDir,
