@@ -16,12 +16,19 @@ import { Database } from './infrastructure/postgres/database';
 import { migrate } from './infrastructure/postgres/migrate';
 import { PostgresProjectionProgress } from './infrastructure/postgres/projection-progress';
 import { SystemClock } from './kernel/clock';
+import type { ThreadStart } from './projector-thread/messages';
+import {
+  PROJECTOR_CONNECTIONS_MAX,
+  ProjectorThread,
+  type OnGrowth,
+  type ProjectorThreadOptions,
+} from './projector-thread/projector-thread';
 import { Metrics } from './observability/metrics';
 
 /** Requests of this node at the same time; more of them wait for a connection. */
 const REQUEST_CONNECTIONS_MAX = 16;
-/** The projector's own: it must go on while requests hold all of theirs. */
-const PROJECTOR_CONNECTIONS_MAX = 4;
+/** Compiled, as always but in specs that run from the sources: those have no file to start a thread from. */
+const IS_COMPILED = __filename.endsWith('.js');
 
 /** Who is told how the projector of this process gets on. */
 export type ProjectorObserver = Pick<ProjectorOptions, 'onProgress' | 'onPoison'>;
@@ -39,6 +46,7 @@ export interface Stores {
   close(): Promise<void>;
 }
 
+type Engine = EmbeddedEventStore;
 type Closer = () => Promise<void> | void;
 
 /**
@@ -75,7 +83,7 @@ async function open(
     const lock = await acquireInstanceLock(config.dataDir);
     closers.push(() => lock.release());
   }
-  const { eventLog, place } = await openEventLog(config, log, closers);
+  const { eventLog, place, engine } = await openEventLog(config, log, closers);
   const url = config.databaseUrl ?? (await embeddedPostgres(config, log, closers));
   await migrate(url);
   const database = new Database(url, { connectionsMax: REQUEST_CONNECTIONS_MAX, name: 'parley', metrics });
@@ -94,17 +102,24 @@ async function open(
     progress,
     places: { eventStore: place, postgres: placeOf(config, url) },
     startProjector: (observer = {}) => {
-      closers.push(startProjector(url, eventLog, progress, { log, metrics, observer }));
+      const told = { log, metrics, progress, observer };
+      closers.push(
+        IS_COMPILED
+          ? startProjectorThread(url, sourceOf(config, engine), told)
+          : startProjector(url, eventLog, told),
+      );
     },
     close,
   };
 }
 
+const eventsFolder = ({ dataDir }: Config): string => join(dataDir, 'events');
+
 async function openEventLog(
   config: Config,
   log: Logger,
   closers: Closer[],
-): Promise<{ readonly eventLog: EventLog; readonly place: string }> {
+): Promise<{ readonly eventLog: EventLog; readonly place: string; readonly engine?: Engine }> {
   if (config.eventStoreUrl !== undefined) {
     const { eventStoreUrl: connectionString, eventStoreStreamPrefix: streamPrefix } = config;
     const eventLog = new EsdbEventLog({
@@ -116,12 +131,12 @@ async function openEventLog(
     const place = config.eventStoreUrl.replace(/^[^/]*\/\/([^@/]*@)?/, '').replace(/[/?].*$/s, '');
     return { eventLog, place };
   }
-  const path = join(config.dataDir, 'events');
+  const path = eventsFolder(config);
   const engine = await EmbeddedEventStore.open({ path });
   closers.push(() => engine.close());
   const embedded = `embedded, ${path}`;
   if (config.eventStoreGrpcPort === undefined) {
-    return { eventLog: new EmbeddedEventLog(engine), place: embedded };
+    return { eventLog: new EmbeddedEventLog(engine), place: embedded, engine };
   }
   const door = await openGrpcDoor(engine, {
     port: config.eventStoreGrpcPort,
@@ -131,7 +146,7 @@ async function openEventLog(
   });
   closers.push(() => door.close());
   const place = `${embedded}, gRPC on ${door.host}:${door.port}`;
-  return { eventLog: new EmbeddedEventLog(engine), place };
+  return { eventLog: new EmbeddedEventLog(engine), place, engine };
 }
 
 async function embeddedPostgres(config: Config, log: Logger, closers: Closer[]): Promise<string> {
@@ -152,13 +167,47 @@ function placeOf(config: Config, url: string): string {
   return `${kind}${host}:${port || '5432'}${pathname}`;
 }
 
-function startProjector(
-  url: string,
-  eventLog: EventLog,
-  progress: PostgresProjectionProgress,
-  told: { readonly log: Logger; readonly metrics: Metrics; readonly observer: ProjectorObserver },
+interface Told {
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly progress: PostgresProjectionProgress;
+  readonly observer: ProjectorObserver;
+}
+
+/** What the projector's thread follows, and how it hears that there is more. */
+function sourceOf(
+  config: Config,
+  engine: Engine | undefined,
+): Pick<ProjectorThreadOptions, 'growth'> & Pick<ThreadStart, 'source'> {
+  if (engine !== undefined) {
+    const on: OnGrowth = (listener) => engine.onGrowth(listener);
+    return { source: { kind: 'embedded', path: eventsFolder(config) }, growth: { head: engine.head, on } };
+  }
+  const { eventStoreUrl: connectionString = '', eventStoreStreamPrefix: streamPrefix } = config;
+  const prefix = streamPrefix === undefined ? {} : { streamPrefix };
+  return { source: { kind: 'esdb', connectionString, ...prefix }, growth: undefined };
+}
+
+function startProjectorThread(
+  databaseUrl: string,
+  { source, growth }: ReturnType<typeof sourceOf>,
+  { log, metrics, progress, observer }: Told,
 ): Closer {
-  const { log, metrics, observer } = told;
+  const thread = new ProjectorThread({
+    start: { databaseUrl, source },
+    growth,
+    log,
+    metrics,
+    onProgress: (made) => {
+      progress.notifyLocal(made.position);
+      observer.onProgress?.(made);
+    },
+    onPoison: (event, error) => observer.onPoison?.(event, error),
+  });
+  return () => thread.stop();
+}
+
+function startProjector(url: string, eventLog: EventLog, { log, metrics, progress, observer }: Told): Closer {
   const database = new Database(url, {
     connectionsMax: PROJECTOR_CONNECTIONS_MAX,
     name: 'parley-projector',

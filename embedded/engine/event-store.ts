@@ -142,6 +142,11 @@ export class EmbeddedEventStore {
     return subscribeToStream(this.reader, this.tail, stream, options);
   }
 
+  /** Calls `listener` with the head whenever it has moved, events on the disk. @returns what ends it */
+  onGrowth(listener: (head: number) => void): () => void {
+    return this.tail.watch(listener);
+  }
+
   /** Replaces a stream's metadata, the JSON that EventStoreDB keeps in `$$<stream>`. */
   async setStreamMetadata(stream: string, metadata: object, expected: Expected): Promise<AppendOutcome> {
     const data = JSON.stringify(metadata);

@@ -13,6 +13,7 @@ export class LiveTail {
   private readonly slots = new Array<RecordedEvent | undefined>(LIVE_EVENTS_MAX).fill(undefined);
   private readonly waiting = new Set<() => void>();
   private readonly waitingFor = new Map<string, Set<() => void>>();
+  private readonly watchers = new Set<(last: number) => void>();
   private bytes = 0;
   private oldestKept: number;
   private nextPosition: number;
@@ -59,6 +60,7 @@ export class LiveTail {
     }
     if (this.waitingFor.size > 0) this.wakeReadersOf(events);
     wake(this.waiting);
+    for (const watcher of this.watchers) watcher(this.last);
   }
 
   /** Resolves when there is something past `position`, the signal aborts, or the store closes. */
@@ -82,6 +84,14 @@ export class LiveTail {
   /** How many wait for an event of this stream. */
   readersOf(stream: string): number {
     return this.waitingFor.get(stream)?.size ?? 0;
+  }
+
+  /** Calls `watcher` with the new last position whenever the log has grown. @returns what ends it */
+  watch(watcher: (last: number) => void): () => void {
+    this.watchers.add(watcher);
+    return () => {
+      this.watchers.delete(watcher);
+    };
   }
 
   close(): void {

@@ -131,19 +131,7 @@ export class Reader {
   }
 
   forwards(after: number, limit: number, passes: EventPredicate): LogPage {
-    const last = this.tail.last;
-    const events: RecordedEvent[] = [];
-    let scanned = 0;
-    // A position that is not reached yet must not hide what will be written before it.
-    let next = Math.min(after, last);
-    for (const event of this.storage.records(next + 1, last, SCANNED_RECORDS_MAX)) {
-      scanned++;
-      next = event.position;
-      if (passes(event) && events.push(event) >= limit) break;
-    }
-    const stoppedEarly = events.length >= limit || scanned >= SCANNED_RECORDS_MAX;
-    if (!stoppedEarly) next = last;
-    return { events, next, endOfLog: next >= last };
+    return readForwards(this.storage, this.tail.last, { after, limit, passes });
   }
 
   private backwards(before: number, limit: number, passes: EventPredicate): LogPage {
@@ -205,6 +193,26 @@ export class Reader {
     }
     return events;
   }
+}
+
+/** The events after `after` that pass, as far as the log is known to go: up to and including `last`. */
+export function readForwards(
+  storage: Storage,
+  last: number,
+  { after, limit, passes }: { after: number; limit: number; passes: EventPredicate },
+): LogPage {
+  const events: RecordedEvent[] = [];
+  let scanned = 0;
+  // A position that is not reached yet must not hide what will be written before it.
+  let next = Math.min(after, last);
+  for (const event of storage.records(next + 1, last, SCANNED_RECORDS_MAX)) {
+    scanned++;
+    next = event.position;
+    if (passes(event) && events.push(event) >= limit) break;
+  }
+  const stoppedEarly = events.length >= limit || scanned >= SCANNED_RECORDS_MAX;
+  if (!stoppedEarly) next = last;
+  return { events, next, endOfLog: next >= last };
 }
 
 function checkLimit(limit: number): void {

@@ -69,9 +69,10 @@ export class Storage implements StorageWrites {
   }
 
   /** @throws EngineError `newerFormat` */
-  static open(path: string): Storage {
+  static open(path: string, { readOnly = false }: { readonly readOnly?: boolean } = {}): Storage {
     const environment = open<Buffer, Buffer>({
       path,
+      readOnly,
       mapSize: MAP_BYTES,
       maxDbs: 8,
       overlappingSync: false,
@@ -134,6 +135,11 @@ export class Storage implements StorageWrites {
 
   putMeta(key: string, value: unknown): void {
     void this.meta.put(Buffer.from(key), Buffer.from(JSON.stringify(value)));
+  }
+
+  /** What another thread has committed is seen from now on; without it, reads may go on in an older snapshot. */
+  refresh(): void {
+    this.environment.resetReadTxn();
   }
 
   /** Position of the last record; -1 when there is none. */

@@ -25,13 +25,17 @@ export type SubscriptionItem =
    */
   | { readonly kind: 'fellBehind'; readonly position: number };
 
+/** Where a subscription gets stored events from, and what it knows of the end of the log. */
+type StoredEvents = Pick<Reader, 'forwards'>;
+export type LogEnd = Pick<LiveTail, 'last' | 'oldest' | 'closed' | 'at' | 'past'>;
+
 /**
  * Every event after `after` that passes the filter, once and in order, until the signal aborts or the store
  * closes. An event comes after it is on the disk: what was delivered is in the log, whatever happens next.
  */
 export function subscribeToLog(
-  reader: Reader,
-  tail: LiveTail,
+  reader: StoredEvents,
+  tail: LogEnd,
   options: SubscribeOptions,
 ): AsyncGenerator<SubscriptionItem, void, undefined> {
   // Both are decided at the call, not when the reader first asks.
@@ -41,8 +45,8 @@ export function subscribeToLog(
 }
 
 async function* follow(
-  reader: Reader,
-  tail: LiveTail,
+  reader: StoredEvents,
+  tail: LogEnd,
   after: number,
   passes: EventPredicate,
   signal: AbortSignal | undefined,
@@ -82,7 +86,7 @@ async function* follow(
 }
 
 function recent(
-  tail: LiveTail,
+  tail: LogEnd,
   after: number,
   passes: EventPredicate,
 ): { readonly events: readonly RecordedEvent[]; readonly next: number } {

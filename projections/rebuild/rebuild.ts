@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { READ_EVENTS_MAX } from '../../src/application/ports/event-log';
+import { READ_EVENTS_MAX, type EventLog } from '../../src/application/ports/event-log';
 import { CONVERSATION_STREAM_PREFIX } from '../../src/domain/conversation/streams';
 import type { PoolClient } from 'pg';
 import { StoreUnavailable } from '../../src/application/ports/store-unavailable';
@@ -36,10 +36,8 @@ export interface RebuildProgress {
   readonly goal: Position;
 }
 
-export interface RebuildOptions extends Pick<
-  ProjectorOptions,
-  'eventLog' | 'database' | 'clock' | 'log' | 'owner'
-> {
+export interface RebuildOptions extends Pick<ProjectorOptions, 'database' | 'clock' | 'log' | 'owner'> {
+  readonly eventLog: EventLog;
   readonly projection: Projection;
   /** Also put in place when it differs from the live one: that is how a damaged read model is repaired. */
   readonly replaceDifferent?: boolean;

@@ -42,11 +42,23 @@ export class EncodedBatch {
     }[],
   ) {}
 
-  /** Belongs into a transaction whose search_path has the tables. */
-  async apply(client: Queryable): Promise<void> {
-    for (const { statement, parameters: values } of this.commands)
-      await client.query(statement.sql, values, statement.name);
+  /** Asks for all of it at once. Belongs into a transaction whose search_path has the tables. */
+  apply(client: Queryable): Promise<void> {
+    return inOrder(
+      this.commands.map(({ statement, parameters: values }) =>
+        client.query(statement.sql, values, statement.name),
+      ),
+    );
   }
+}
+
+/**
+ * Waits for all answers of one transaction. Rejects with the first failure in order: those after it only say that the
+ * transaction is over.
+ */
+export async function inOrder(answers: readonly Promise<unknown>[]): Promise<void> {
+  const settled = await Promise.allSettled(answers);
+  for (const answer of settled) if (answer.status === 'rejected') throw answer.reason;
 }
 
 const parameters = (statement: Statement, rows: readonly Row[]): readonly string[] =>

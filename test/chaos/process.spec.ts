@@ -100,7 +100,12 @@ describe(`the server as a process (SEED=${SEED}, CHAOS_ROUNDS=${ROUNDS})`, () =>
         output += text;
       });
       await eventually('the acknowledgement', () => /→ stored at \d+\n/.test(output));
-      const { items } = await get<{ items: { id: string }[] }>('/conversations', bob.token);
+      // An acknowledgement says that the message is in the log; lists follow a few milliseconds later.
+      let items: readonly { id: string }[] = [];
+      await eventually('the conversation in a list', async () => {
+        ({ items } = await get<{ items: { id: string }[] }>('/conversations', bob.token));
+        return items.length > 0;
+      });
       const answer = { clientMessageId: 'an-answer', content: { type: 'text', body: 'hello, Ada' } };
       const path = `/api/v1/conversations/${items[0]?.id ?? ''}/messages`;
       await call(server.url, 'POST', path, { token: bob.token, body: answer });

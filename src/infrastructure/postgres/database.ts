@@ -1,6 +1,5 @@
 import { Pool, type PoolClient, type QueryConfig, type QueryResultRow } from 'pg';
 import { StoreUnavailable } from '../../application/ports/store-unavailable';
-import type { Metrics } from '../../observability/metrics';
 
 const CONNECT_TIMEOUT_MS = 3_000;
 const STATEMENT_TIMEOUT_MS = 30_000;
@@ -19,6 +18,14 @@ export interface Queryable {
   ): Promise<readonly Row[]>;
 }
 
+/** What a pool reports of itself; the names are those of the process's metrics. */
+export interface DatabaseMetrics {
+  readonly storeFailures: { inc(labels: { readonly store: 'postgres' }): void };
+  readonly postgresMs: {
+    observe(labels: { readonly kind: 'statement' | 'transaction'; readonly pool: string }, ms: number): void;
+  };
+}
+
 /**
  * The process's connections to Postgres. Errors of connection become {@link StoreUnavailable}; errors of
  * statements stay what `pg` throws.
@@ -32,12 +39,14 @@ export class Database implements Queryable {
     private readonly options: {
       readonly connectionsMax: number;
       readonly name: string;
-      readonly metrics?: Metrics;
+      readonly metrics?: DatabaseMetrics;
     },
   ) {
     this.pool = new Pool({
       connectionString: url,
       max: options.connectionsMax,
+      // What is asked without waiting for the answer before is sent at once, and answered in order.
+      pipeline: true,
       application_name: options.name,
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
       statement_timeout: STATEMENT_TIMEOUT_MS,

@@ -88,13 +88,7 @@ export class EmbeddedEventLog extends EventLog {
   }
 
   subscribe(options: SubscribeOptions): AsyncIterable<SubscriptionItem> {
-    const { after, filter, signal } = options;
-    const items = this.store.subscribeToAll({
-      after: after === 'start' ? -1 : after === 'end' ? 'end' : numberOf(after),
-      ...(filter === undefined ? {} : { filter }),
-      ...(signal === undefined ? {} : { signal }),
-    });
-    return follow(items);
+    return subscribeThrough(this.store, options);
   }
 
   async head(): Promise<Position> {
@@ -110,6 +104,19 @@ export class EmbeddedEventLog extends EventLog {
     await Promise.resolve();
     return this.store.epoch;
   }
+}
+
+/** The port's subscription over the engine's, whichever thread reads it. */
+export function subscribeThrough(
+  store: Pick<EmbeddedEventStore, 'subscribeToAll'>,
+  { after, filter, signal }: SubscribeOptions,
+): AsyncIterable<SubscriptionItem> {
+  const items = store.subscribeToAll({
+    after: after === 'start' ? -1 : after === 'end' ? 'end' : numberOf(after),
+    ...(filter === undefined ? {} : { filter }),
+    ...(signal === undefined ? {} : { signal }),
+  });
+  return follow(items);
 }
 
 async function* follow(

@@ -1,0 +1,103 @@
+import { hostname } from 'node:os';
+import { randomUUID } from 'node:crypto';
+import { parentPort, threadId, workerData } from 'node:worker_threads';
+import { LIVE_GROUP, LIVE_PROJECTIONS } from '../../projections/live';
+import { Projector, type ProjectorLog } from '../../projections/runner/projector';
+import type { EventLog } from '../application/ports/event-log';
+import { FollowedEventLog } from '../infrastructure/event-log/embedded/followed-event-log';
+import { EsdbEventLog } from '../infrastructure/event-log/esdb/esdb-event-log';
+import { Database } from '../infrastructure/postgres/database';
+import { SystemClock } from '../kernel/clock';
+import { told, type FromThread, type ThreadStart, type ToThread } from './messages';
+import { PROJECTOR_CONNECTIONS_MAX } from './projector-thread';
+
+interface Source {
+  readonly log: Pick<EventLog, 'subscribe'>;
+  growTo(position: number): void;
+  close(): Promise<void>;
+}
+
+function openSource({ source }: ThreadStart): Source {
+  switch (source.kind) {
+    case 'embedded': {
+      const log = new FollowedEventLog(source.path);
+      return {
+        log,
+        growTo: (position) => {
+          log.growTo(position);
+        },
+        close: () => log.close(),
+      };
+    }
+    case 'esdb': {
+      const { kind: _kind, ...options } = source;
+      const log = new EsdbEventLog(options);
+      return { log, growTo: () => undefined, close: () => log.close() };
+    }
+  }
+}
+
+function tell(message: FromThread): void {
+  parentPort?.postMessage(message);
+}
+
+const log = (level: 'info' | 'warn' | 'error') => (fields: object, message: string) => {
+  const { error, ...others } = fields as { error?: unknown };
+  tell({
+    kind: 'log',
+    level,
+    message,
+    fields: error === undefined ? others : { ...others, error: told(error) },
+  });
+};
+const LOG: ProjectorLog = { info: log('info'), warn: log('warn'), error: log('error') };
+
+function run(start: ThreadStart): void {
+  const source = openSource(start);
+  const database = new Database(start.databaseUrl, {
+    connectionsMax: PROJECTOR_CONNECTIONS_MAX,
+    name: 'parley-projector',
+    metrics: {
+      storeFailures: {
+        inc: () => {
+          tell({ kind: 'storeFailure' });
+        },
+      },
+      postgresMs: {
+        observe: (labels, ms) => {
+          tell({ kind: 'measured', labels, ms });
+        },
+      },
+    },
+  });
+  const projector = new Projector({
+    eventLog: source.log,
+    database,
+    projections: LIVE_PROJECTIONS,
+    group: LIVE_GROUP,
+    owner: `${hostname()}/${process.pid}/${threadId}/${randomUUID()}`,
+    clock: new SystemClock(),
+    log: LOG,
+    onProgress: (progress) => {
+      tell({ kind: 'progress', progress });
+    },
+    onPoison: (event, error) => {
+      tell({ kind: 'poison', event, error: told(error) });
+    },
+  });
+  parentPort?.on('message', (message: ToThread) => {
+    if (message.kind === 'grown') source.growTo(message.position);
+    else void end(projector, database, source);
+  });
+  projector.start();
+}
+
+/** Without a port to listen to, and with nothing open, the thread ends by itself. */
+async function end(projector: Projector, database: Database, source: Source): Promise<void> {
+  await projector.stop();
+  await database.close();
+  await source.close();
+  parentPort?.close();
+}
+
+run(workerData as ThreadStart);
