@@ -101,6 +101,13 @@ module.exports = {
       to: { path: '^src/(application|infrastructure)/' },
     },
     {
+      name: 'no-tracing-sdk',
+      severity: 'error',
+      comment: 'code records through @opentelemetry/api; only main chooses what becomes of it',
+      from: { pathNot: '^src/tracing\\.ts$|^test/' },
+      to: { path: 'node_modules/@opentelemetry/(?!api/)' },
+    },
+    {
       name: 'no-circular',
       severity: 'error',
       from: {},

@@ -3,6 +3,7 @@ import { InstanceRunning } from '../embedded/instance-lock';
 import type { Config } from './config/config';
 import { ConfigurationError, loadConfig } from './config/load-config';
 import { startNode, type RunningNode } from './node';
+import { startTracing, type Tracing } from './tracing';
 
 /** A drain that takes longer is cut off: an orchestrator would kill us anyway, without a word. */
 const STOP_TIMEOUT_MS = 25_000;
@@ -32,13 +33,14 @@ function announce(config: Config, node: RunningNode, startedAt: number): void {
   say(`  PostgreSQL    ${node.places.postgres}`);
 }
 
-async function stop(node: RunningNode, signal: string): Promise<void> {
+async function stop(node: RunningNode, tracing: Tracing | undefined, signal: string): Promise<void> {
   say(`${signal}: draining.`);
   setTimeout(() => {
     complain(`Not drained within ${STOP_TIMEOUT_MS / 1_000} s; leaving.`);
     process.exit(1);
   }, STOP_TIMEOUT_MS).unref();
   await node.stop();
+  await tracing?.stop();
   say('Stopped.');
   process.exit(0);
 }
@@ -51,9 +53,10 @@ async function main(): Promise<void> {
     process.on('SIGINT', resolve);
     process.on('SIGTERM', resolve);
   });
+  const tracing = config.tracesEndpoint === undefined ? undefined : startTracing(process.env);
   const node = await startNode(config);
   announce(config, node, startedAt);
-  await stop(node, await signal);
+  await stop(node, tracing, await signal);
 }
 
 main().catch((error: unknown) => {

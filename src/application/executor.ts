@@ -14,6 +14,7 @@ import type { Outcome } from './outcome';
 import { unavailable } from './outcomes';
 import { EventLog, type LogEvent } from './ports/event-log';
 import { MessageIndex } from './ports/message-index';
+import { beginStep } from './ports/tracing';
 
 /** Commands that may be under way in one process, over all conversations. */
 export const COMMANDS_MAX = 20_000;
@@ -113,12 +114,14 @@ export class Executor implements OnApplicationShutdown {
     return this.lanes.size;
   }
 
-  private add(
-    lane: Lane,
-    command: ConversationCommand,
-    context: RequestContext | undefined,
-  ): Promise<Outcome> {
+  private add(lane: Lane, command: ConversationCommand, given: RequestContext | undefined): Promise<Outcome> {
+    const step = beginStep(`command ${command.type}`, 'internal', given?.traceparent, {
+      'parley.conversation': lane.id,
+    });
+    // The events stand behind the command in the trace, not behind the request.
+    const context = step === undefined ? given : { ...given, traceparent: step.traceparent };
     const job = new Job(command, context, () => {
+      step?.end();
       lane.size--;
       if (--this.size === 0) this.whenEmpty?.();
     });

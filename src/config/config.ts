@@ -27,6 +27,8 @@ export interface Config {
   readonly editWindowMs: number;
   readonly heartbeatMs: number;
   readonly authTimeoutMs: number;
+  /** Base URL of an OTLP collector; undefined: nothing is traced. */
+  readonly tracesEndpoint: string | undefined;
   readonly logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
   readonly limits: Limits;
 }

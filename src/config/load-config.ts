@@ -92,6 +92,7 @@ export function loadConfig(environment: Environment): Config {
     editWindowMs: known.editWindowMs,
     heartbeatMs: known.heartbeatMs,
     authTimeoutMs: known.authTimeoutMs,
+    tracesEndpoint: values.tracesEndpoint,
     logLevel: known.logLevel,
     limits: {
       frameBytesMax: known.frameBytesMax,

@@ -154,6 +154,12 @@ export const SETTINGS = {
     'how long a socket may stay without `auth`',
     integer(100, 60_000),
   ),
+  tracesEndpoint: setting(
+    'OTEL_EXPORTER_OTLP_ENDPOINT',
+    undefined,
+    'OpenTelemetry collector (OTLP over HTTP) for traces; absent: none. The other OTEL_ variables hold, too',
+    url('http', 'https'),
+  ),
   logLevel: setting(
     'LOG_LEVEL',
     'info',

@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { LRUCache } from 'lru-cache';
 import { EventLog, type LogEvent } from '../application/ports/event-log';
 import { audienceOf, evolveAudience, type Audience } from '../domain/conversation/audience';
-import { fromStored } from '../domain/conversation/codec';
+import { fromStored, type EventMetadata } from '../domain/conversation/codec';
 import type { Recorded } from '../domain/conversation/events';
 import { fromSnapshot } from '../domain/conversation/snapshot';
 import { conversationStream, snapshotStream } from '../domain/conversation/streams';
@@ -112,13 +112,23 @@ export interface FeedEvent {
   readonly conversationId: ConversationId;
   readonly seq: Seq;
   readonly recorded: Recorded | undefined;
+  /** Of what caused it, when that was traced. */
+  readonly traceparent: string | undefined;
 }
 
 /** Decodes a stored event of a conversation. */
 export function decode(conversationId: ConversationId, event: LogEvent): FeedEvent {
   const seq = toSeq(event.revision);
   const { type, data, metadata } = event;
-  return { conversationId, seq, recorded: fromStored(conversationId, { type, data, metadata, seq }) };
+  const recorded = fromStored(conversationId, { type, data, metadata, seq });
+  // Under our prefix others may write, too, with metadata of their own or none.
+  const traceparent: unknown = (metadata as Partial<EventMetadata> | undefined)?.traceparent;
+  return {
+    conversationId,
+    seq,
+    recorded,
+    traceparent: typeof traceparent === 'string' ? traceparent : undefined,
+  };
 }
 
 /** The audience after the next event; one of an unknown type cannot change it. */

@@ -30,6 +30,7 @@ class GatedAudiences extends Audiences {
 }
 
 const eventOf = (conversation: number, seq: number): FeedEvent => ({
+  traceparent: undefined,
   conversationId: conversationOf(conversation),
   seq: asSeq(seq),
   recorded: {

@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import { beginStep } from '../application/ports/tracing';
 import type { Recorded } from '../domain/conversation/events';
 import { Clock } from '../kernel/clock';
 import type { UserId } from '../kernel/ids';
@@ -21,9 +22,16 @@ export class FanOut {
     private readonly summaries: ReceiptSummaries,
   ) {}
 
-  deliver(recorded: Recorded, receivers: Iterable<UserId>): void {
+  /** @param traceparent of what brought the event here, when that is traced */
+  deliver(recorded: Recorded, receivers: Iterable<UserId>, traceparent?: string): void {
     const { conversationId, seq, event } = recorded;
+    const step = beginStep('push', 'internal', traceparent);
     if ('packed' in event) this.summaries.note(conversationId, seq, event);
+    this.push(recorded, receivers);
+    step?.end(undefined, { 'parley.sequence': seq });
+  }
+
+  private push(recorded: Recorded, receivers: Iterable<UserId>): void {
     for (const variant of plan(recorded, receivers, this.isConnected)) {
       const push = encode(variant.recorded);
       for (const userId of variant.userIds) {

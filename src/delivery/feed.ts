@@ -6,6 +6,7 @@ import {
   type SubscriptionItem,
 } from '../application/ports/event-log';
 import { Executor } from '../application/executor';
+import { beginStep } from '../application/ports/tracing';
 import { CONVERSATION_STREAM_PREFIX, conversationOfStream } from '../domain/conversation/streams';
 import { Clock } from '../kernel/clock';
 import type { Millis } from '../kernel/ids';
@@ -199,7 +200,13 @@ export class Feed {
     this.executor.observe(event);
     const entry: InFlight = { position: event.position, done: false };
     this.inFlight.push(entry);
-    this.lanes.take(decode(conversationId, event), () => {
+    const decoded = decode(conversationId, event);
+    const step = beginStep(`feed ${event.type}`, 'consumer', decoded.traceparent, {
+      'parley.conversation': conversationId,
+    });
+    const taken = step === undefined ? decoded : { ...decoded, traceparent: step.traceparent };
+    this.lanes.take(taken, () => {
+      step?.end();
       this.finish(entry);
     });
   }

@@ -1,3 +1,4 @@
+import type { RequestContext } from '../application/commands/commands';
 import type { FieldError, Problem } from '../protocol/errors';
 import { problem } from '../protocol/errors';
 import type {
@@ -14,6 +15,8 @@ export interface Incoming<Name extends ClientFrameName> {
   readonly session: Session;
   /** Whoever the socket authenticated as; nothing in a frame can say otherwise. */
   readonly caller: Caller;
+  /** Of the frame, for the commands it becomes; undefined: nobody traces it. */
+  readonly context: RequestContext | undefined;
   readonly id: string | undefined;
   readonly data: ClientFrameData<Name>;
 }

@@ -6,6 +6,7 @@ import {
   EditMessageCommand,
   SendMessageCommand,
   SetReactionCommand,
+  type RequestContext,
 } from '../application/commands/commands';
 import { ReceiptAggregator } from '../delivery/receipts';
 import { SyncService } from '../delivery/sync';
@@ -44,10 +45,11 @@ export class ChatGateway {
   }
 
   @SubscribeMessage('message.send')
-  async send(@MessageBody() { caller, data }: Incoming<'message.send'>): Promise<Answer> {
+  async send(@MessageBody() { caller, context, data }: Incoming<'message.send'>): Promise<Answer> {
     const clientMessageId = asClientMessageId(data.clientMessageId);
     const command = new SendMessageCommand({
       by: caller.userId,
+      ...traced(context),
       ...(data.conversationId === undefined ? {} : { conversationId: asConversationId(data.conversationId) }),
       ...(data.to === undefined ? {} : { to: asUserId(data.to) }),
       clientMessageId,
@@ -61,26 +63,26 @@ export class ChatGateway {
   }
 
   @SubscribeMessage('message.edit')
-  async edit(@MessageBody() { caller, data }: Incoming<'message.edit'>): Promise<Answer> {
-    const { content } = data;
+  async edit(@MessageBody() incoming: Incoming<'message.edit'>): Promise<Answer> {
+    const { content } = incoming.data;
     return changeAnswer(
-      await this.commands.execute(new EditMessageCommand({ ...onMessage(caller, data), content })),
+      await this.commands.execute(new EditMessageCommand({ ...onMessage(incoming), content })),
     );
   }
 
   @SubscribeMessage('message.delete')
-  async delete(@MessageBody() { caller, data }: Incoming<'message.delete'>): Promise<Answer> {
-    const { scope } = data;
+  async delete(@MessageBody() incoming: Incoming<'message.delete'>): Promise<Answer> {
+    const { scope } = incoming.data;
     return changeAnswer(
-      await this.commands.execute(new DeleteMessageCommand({ ...onMessage(caller, data), scope })),
+      await this.commands.execute(new DeleteMessageCommand({ ...onMessage(incoming), scope })),
     );
   }
 
   @SubscribeMessage('reaction.set')
-  async react(@MessageBody() { caller, data }: Incoming<'reaction.set'>): Promise<Answer> {
-    const { emoji, on } = data;
+  async react(@MessageBody() incoming: Incoming<'reaction.set'>): Promise<Answer> {
+    const { emoji, on } = incoming.data;
     return changeAnswer(
-      await this.commands.execute(new SetReactionCommand({ ...onMessage(caller, data), emoji, on })),
+      await this.commands.execute(new SetReactionCommand({ ...onMessage(incoming), emoji, on })),
     );
   }
 
@@ -112,7 +114,15 @@ export class ChatGateway {
 }
 
 /** Whoever the socket authenticated as acts, whatever the frame says. */
-const onMessage = (
-  { userId }: Incoming<'message.edit'>['caller'],
-  { conversationId, target }: { readonly conversationId: string; readonly target: number },
-) => ({ by: userId, conversationId: asConversationId(conversationId), target: asSeq(target) });
+const onMessage = ({
+  caller,
+  context,
+  data,
+}: Incoming<'message.edit' | 'message.delete' | 'reaction.set'>) => ({
+  by: caller.userId,
+  ...traced(context),
+  conversationId: asConversationId(data.conversationId),
+  target: asSeq(data.target),
+});
+
+const traced = (context: RequestContext | undefined) => (context === undefined ? {} : { context });

@@ -1,6 +1,7 @@
 import { Inject, Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
 import { EventLogUnavailable } from '../application/ports/event-log';
 import { StoreUnavailable } from '../application/ports/store-unavailable';
+import { beginRoot, type Step } from '../application/ports/tracing';
 import { CONFIG, type Config } from '../config/config';
 import { uuidv7 } from '../kernel/uuid';
 import { problem } from '../protocol/errors';
@@ -57,7 +58,8 @@ export class FrameRouter implements OnApplicationBootstrap {
       await this.take(session, message);
     } catch (error) {
       // Only what cannot be answered comes here: an answer that cannot be encoded, a bug of this file.
-      this.logger.error(`a frame of session ${session.sessionId} could not be answered`, stackOf(error));
+      const { sessionId, caller } = session;
+      this.logger.error({ err: error, sessionId, userId: caller?.userId }, 'a frame could not be answered');
       session.close('internalError');
     }
   }
@@ -95,24 +97,43 @@ export class FrameRouter implements OnApplicationBootstrap {
     if (!isClientFrameName(event)) return invalidInput([{ field: 'event', message: 'unknown event' }]);
     const errors = frameErrors(event, data, this.config.limits);
     if (errors.length > 0) return invalidInput(errors);
+    const step = beginRoot(`frame ${event}`, undefined, { 'parley.session': session.sessionId });
+    const answer = await this.handled(session, { event, id, data }, step);
+    step?.end(answer?.event === 'error' ? answer.data.code : undefined, { 'enduser.id': caller?.userId });
+    return answer;
+  }
+
+  private async handled(session: Session, frame: Frame, step: Step | undefined): Promise<Answer | undefined> {
+    const { event, id, data } = frame;
+    const { caller } = session;
+    const context = step === undefined ? undefined : { traceparent: step.traceparent };
     const handler = this.handlers.get(event);
     try {
       if (handler === undefined) throw new Error(`no handler for the frame ${event}`);
-      return await handler({ session, caller, id, data });
+      return await handler({ session, caller, context, id, data });
     } catch (error) {
-      return this.failure(session, event, error);
+      return this.failure(session, frame, error, step?.traceId);
     }
   }
 
   /** A store that is down can be tried again; anything else is a bug, told apart by an id that is in the log. */
-  private failure(session: Session, event: string, error: unknown): Answer {
+  private failure(
+    { sessionId, caller }: Session,
+    { event, id, data }: Frame,
+    error: unknown,
+    traceId: string = uuidv7(),
+  ): Answer {
     if (error instanceof EventLogUnavailable || error instanceof StoreUnavailable) {
       return refusal(
         problem('unavailable', 'a store is not available', { retryAfterMs: UNAVAILABLE_RETRY_MS }),
       );
     }
-    const traceId = uuidv7();
-    this.logger.error(`${event} failed in session ${session.sessionId}, trace ${traceId}`, stackOf(error));
+    const { conversationId } = data as { readonly conversationId?: unknown };
+    const who = { sessionId, userId: caller?.userId, deviceId: caller?.deviceId };
+    this.logger.error(
+      { err: error, traceId, ...who, frame: event, requestId: id, conversationId },
+      'a frame failed',
+    );
     return refusal(problem('internal', 'something went wrong on the server', { traceId }));
   }
 
@@ -122,6 +143,3 @@ export class FrameRouter implements OnApplicationBootstrap {
     return session.answer(withId(answer, id));
   }
 }
-
-const stackOf = (error: unknown): string =>
-  error instanceof Error ? (error.stack ?? error.message) : String(error);

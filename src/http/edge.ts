@@ -3,11 +3,12 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import helmet from 'helmet';
 import { CONFIG, type Config } from '../config/config';
-import { requestIdOf } from '../observability/logging';
+import { beginRoot } from '../application/ports/tracing';
+import { QUIET_PATHS, requestIdOf } from '../observability/logging';
 import { Metrics } from '../observability/metrics';
 import { setUpDocuments } from './openapi';
 import { invalidInput } from './problem-exception';
-import type { EdgeRequest } from './request';
+import { traceparentOf, type EdgeRequest } from './request';
 import { webFolder } from './web-page';
 
 /** Room for what JSON puts around, and into, a message that just fits a frame. */
@@ -73,13 +74,31 @@ function refuseBrokenText(_request: unknown, _response: unknown, body: Buffer): 
 function measure(metrics: Metrics) {
   return (request: EdgeRequest, response: ServerResponse, next: Next): void => {
     const start = performance.now();
+    request.step = QUIET_PATHS.test(request.url ?? '')
+      ? undefined
+      : beginRoot(request.method ?? '', traceparentOf(request), { 'parley.request': String(request.id) });
     response.on('finish', () => {
       // The template, never the path itself: a label that clients choose would grow without bound.
       const labels = { method: request.method ?? '', route: request.route?.path ?? 'none' };
+      endStep(request, response, labels);
       metrics.httpRequestMs.observe({ ...labels, status: response.statusCode }, performance.now() - start);
     });
     next();
   };
+}
+
+function endStep(
+  { step, caller }: EdgeRequest,
+  { statusCode }: ServerResponse,
+  { method, route }: { readonly method: string; readonly route: string },
+): void {
+  step?.rename(`${method} ${route}`);
+  step?.end(statusCode >= 500 ? 'internal' : undefined, {
+    'http.request.method': method,
+    'http.route': route,
+    'http.response.status_code': statusCode,
+    'enduser.id': caller?.userId,
+  });
 }
 
 /**

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import type { RequestContext } from '../application/commands/commands';
 import type { AccessClaims } from '../application/ports/access-tokens';
+import { traceIdOf as traceIdIn, type Step } from '../application/ports/tracing';
 
 /** A request as this edge sees it: Express's, with the id and the caller that the edge found out. */
 export interface EdgeRequest extends IncomingMessage {
@@ -13,26 +14,27 @@ export interface EdgeRequest extends IncomingMessage {
   /** The matched route; absent when there is none. */
   readonly route?: { readonly path: string };
   caller?: AccessClaims;
+  /** Of the whole request, when it is traced. */
+  step?: Step | undefined;
 }
 
-/** W3C Trace Context, version 00. */
-const TRACEPARENT = /^00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/;
-
-function traceparentOf(request: IncomingMessage): RegExpExecArray | undefined {
+/** The step we recorded, which is a child of the caller's; else the caller's own, when it is one. */
+export function traceparentOf(request: EdgeRequest): string | undefined {
+  if (request.step !== undefined) return request.step.traceparent;
   const header = request.headers['traceparent'];
-  return typeof header === 'string' ? (TRACEPARENT.exec(header) ?? undefined) : undefined;
+  return typeof header === 'string' && traceIdIn(header) !== undefined ? header : undefined;
 }
 
 /** Given by the edge to every request. */
 const requestId = (request: IncomingMessage): string => (typeof request.id === 'string' ? request.id : '');
 
-/** What the log and a problem have in common: the caller's trace id when there is one, else the request's id. */
-export const traceIdOf = (request: IncomingMessage): string =>
-  traceparentOf(request)?.[1] ?? requestId(request);
+/** What the log and a problem have in common: the trace's id when there is one, else the request's id. */
+export const traceIdOf = (request: EdgeRequest): string =>
+  traceIdIn(traceparentOf(request)) ?? requestId(request);
 
 /** What becomes metadata of the events that a request causes. */
-function contextOf(request: IncomingMessage): RequestContext {
-  const traceparent = traceparentOf(request)?.[0];
+function contextOf(request: EdgeRequest): RequestContext {
+  const traceparent = traceparentOf(request);
   return { correlationId: requestId(request), ...(traceparent === undefined ? {} : { traceparent }) };
 }
 

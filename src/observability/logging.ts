@@ -33,7 +33,7 @@ export const REDACTED_PATHS: readonly string[] = [
 export const REDACTED = '[redacted]';
 
 /** Probes come every few seconds and say nothing that a metric does not. */
-const QUIET_PATHS = /^\/(health|metrics)\b/;
+export const QUIET_PATHS = /^\/(health|metrics)\b/;
 
 /** A request as our edge knows it: with the one who makes it, once the token has been checked. */
 type KnownRequest = IncomingMessage & { caller?: { readonly userId: string } };

@@ -11,6 +11,7 @@ import {
   type EventLog,
   type ExpectedRevision,
 } from '../ports/event-log';
+import { beginStep } from '../ports/tracing';
 import type { Job } from './job';
 import { plan, type Plan, type Planned } from './plan';
 import type { SnapshotWriter } from './snapshot-writer';
@@ -104,6 +105,10 @@ export class BatchWriter {
   private async append(id: ConversationId, warm: Warm, planned: Plan, attempts: Attempts): Promise<Attempt> {
     const head = headOf(warm);
     const expected: ExpectedRevision = head === -1 ? 'noStream' : toRevision(asSeq(head));
+    const step = beginStep('append', 'producer', planned.traceparents, {
+      'parley.conversation': id,
+      'parley.events': planned.events.length,
+    });
     try {
       const result = await this.log.append(conversationStream(id), planned.events, { expected });
       if (result.kind === 'appended') return { kind: 'stored', position: result.position };
@@ -116,6 +121,8 @@ export class BatchWriter {
         throw error;
       }
       attempts.unknown++;
+    } finally {
+      step?.end();
     }
     return this.lookBehind(id, warm, planned, attempts);
   }

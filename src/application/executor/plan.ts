@@ -35,6 +35,8 @@ export interface Plan {
   /** For the first commands of the batch, in order; those left over did not fit. */
   readonly planned: readonly Planned[];
   readonly events: readonly NewEvent[];
+  /** Of the traced commands among them; undefined: none is. */
+  readonly traceparents: readonly string[] | undefined;
   /** The conversation once `events` are stored. */
   readonly next: Warm;
   /**
@@ -63,7 +65,17 @@ export function plan(warm: Warm, jobs: readonly Job[]): Plan {
     needsFreshState ||= one.kind === 'settled' && dependsOnFreshness(one.outcome, job);
   }
   const { state, hash, events } = progress;
-  return { planned, events, next: { state, hash, snapshotSeq: warm.snapshotSeq }, needsFreshState };
+  const next = { state, hash, snapshotSeq: warm.snapshotSeq };
+  return { planned, events, traceparents: traceparentsOf(jobs), next, needsFreshState };
+}
+
+/** Nearly always there are none, and then nothing is allocated. */
+function traceparentsOf(jobs: readonly Job[]): readonly string[] | undefined {
+  let found: string[] | undefined;
+  for (const { context } of jobs) {
+    if (context?.traceparent !== undefined) (found ??= []).push(context.traceparent);
+  }
+  return found;
 }
 
 /** A stored message stays stored, and cursors only move forward: those answers cannot become wrong. */
