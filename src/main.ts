@@ -1,7 +1,9 @@
 import 'reflect-metadata';
+import { pino, type Logger } from 'pino';
 import { InstanceRunning } from '../embedded/instance-lock';
 import type { Config } from './config/config';
 import { ConfigurationError, loadConfig } from './config/load-config';
+import { loggerOptions } from './observability/logging';
 import { startNode, type RunningNode } from './node';
 import { startTracing, type Tracing } from './tracing';
 
@@ -45,9 +47,20 @@ async function stop(node: RunningNode, tracing: Tracing | undefined, signal: str
   process.exit(0);
 }
 
+/** A bug that nobody caught: Node would print the error with all its properties, and what they quote. */
+function endOnBugs(log: Logger): void {
+  const end = (error: unknown): void => {
+    log.fatal({ err: error }, 'a bug ends this process');
+    process.exit(1);
+  };
+  process.on('uncaughtException', end);
+  process.on('unhandledRejection', end);
+}
+
 async function main(): Promise<void> {
   const startedAt = performance.now() - process.uptime() * 1_000;
   const config = loadConfig(process.env);
+  endOnBugs(pino(loggerOptions(config.logLevel), pino.destination({ dest: 1, sync: true })));
   // Before the first store is open: a signal during the start must not leave Postgres behind.
   const signal = new Promise<NodeJS.Signals>((resolve) => {
     process.on('SIGINT', resolve);

@@ -164,7 +164,7 @@ export class Executor implements OnApplicationShutdown {
       lane.putBack(rest);
       if (lookups.length > 0) void this.lookUp(lane, lookups);
     } catch (error) {
-      this.logger.error(error instanceof Error ? error : new Error(String(error)), lane.id);
+      this.logger.error({ err: error, conversationId: lane.id }, 'a batch of commands failed');
       for (const job of jobs) job.fail(error);
     }
   }

@@ -161,6 +161,6 @@ export class ConversationLanes {
   /** A bug or a damaged stream: this conversation's event is left to `sync`, the others must not suffer. */
   private giveUp({ conversationId, seq }: FeedEvent, error: unknown): void {
     this.audiences.forget(conversationId);
-    this.logger.error(`event ${seq} of ${conversationId} cannot be delivered live: ${String(error)}`);
+    this.logger.error({ err: error, conversationId, seq }, 'an event cannot be delivered live');
   }
 }

@@ -136,7 +136,7 @@ export class Feed {
           if (room !== undefined) await room;
         }
       } catch (error) {
-        if (!this.isStopped()) this.logger.warn(`the subscription broke: ${String(error)}`);
+        if (!this.isStopped()) this.logger.warn({ err: error }, 'the subscription broke');
       }
       this.subscribed = false;
       if (this.isStopped()) return;

@@ -239,7 +239,7 @@ export class ReceiptAggregator {
       try {
         if (this.isSettled(await this.executor.execute(command), command.cursors.length, kind)) return;
       } catch (error) {
-        this.logger.error(`receipts of ${command.conversationId} failed: ${String(error)}`);
+        this.logger.error({ err: error, conversationId: command.conversationId }, 'receipts failed');
         break;
       }
       if (this.stopping.signal.aborted) break;

@@ -73,7 +73,7 @@ export class SyncDebts {
       try {
         if (await this.payRound([...this.debts.values()])) attempt = 0;
       } catch (error) {
-        this.logger.error(`devices could not be told what to sync again: ${String(error)}`);
+        this.logger.error({ err: error }, 'devices could not be told what to sync again');
       }
     }
     this.isPaying = false;

@@ -111,10 +111,10 @@ export class Authentication {
       ...(device.platform === undefined ? {} : { platform: device.platform }),
     };
     this.devices.seen(sighting).catch((error: unknown) => {
-      this.logger.warn(`a device could not be noted: ${String(error)}`);
+      this.logger.warn({ err: error, userId, deviceId }, 'a device could not be noted');
     });
     this.presence.beat({ userId, deviceId, sessionId: session.sessionId }).catch((error: unknown) => {
-      this.logger.debug(`presence is not available: ${String(error)}`);
+      this.logger.debug({ err: error }, 'presence is not available');
     });
   }
 }

@@ -99,6 +99,7 @@ export class FrameRouter implements OnApplicationBootstrap {
     if (errors.length > 0) return invalidInput(errors);
     const step = beginRoot(`frame ${event}`, undefined, { 'parley.session': session.sessionId });
     const answer = await this.handled(session, { event, id, data }, step);
+    if (answer?.event === 'error') this.noteRefusal(session, { event, id, data }, answer.data.code, step);
     step?.end(answer?.event === 'error' ? answer.data.code : undefined, { 'enduser.id': caller?.userId });
     return answer;
   }
@@ -116,24 +117,18 @@ export class FrameRouter implements OnApplicationBootstrap {
     }
   }
 
+  private noteRefusal(session: Session, frame: Frame, code: string, step: Step | undefined): void {
+    this.logger.debug({ ...placeOf(session, frame), code, traceId: step?.traceId }, 'a frame was refused');
+  }
+
   /** A store that is down can be tried again; anything else is a bug, told apart by an id that is in the log. */
-  private failure(
-    { sessionId, caller }: Session,
-    { event, id, data }: Frame,
-    error: unknown,
-    traceId: string = uuidv7(),
-  ): Answer {
+  private failure(session: Session, frame: Frame, error: unknown, traceId: string = uuidv7()): Answer {
     if (error instanceof EventLogUnavailable || error instanceof StoreUnavailable) {
       return refusal(
         problem('unavailable', 'a store is not available', { retryAfterMs: UNAVAILABLE_RETRY_MS }),
       );
     }
-    const { conversationId } = data as { readonly conversationId?: unknown };
-    const who = { sessionId, userId: caller?.userId, deviceId: caller?.deviceId };
-    this.logger.error(
-      { err: error, traceId, ...who, frame: event, requestId: id, conversationId },
-      'a frame failed',
-    );
+    this.logger.error({ err: error, traceId, ...placeOf(session, frame) }, 'a frame failed');
     return refusal(problem('internal', 'something went wrong on the server', { traceId }));
   }
 
@@ -142,4 +137,19 @@ export class FrameRouter implements OnApplicationBootstrap {
       this.counters.refused(answer.data.code as Parameters<GatewayCounters['refused']>[0]);
     return session.answer(withId(answer, id));
   }
+}
+
+const PLAIN_ID = /^[\w-]{1,64}$/;
+
+/** For the log: who asked for what where. A device may call its frames as it likes, so not every name is taken over. */
+function placeOf({ sessionId, caller }: Session, { event, id, data }: Frame): object {
+  const { conversationId } = data as { readonly conversationId?: unknown };
+  return {
+    sessionId,
+    userId: caller?.userId,
+    deviceId: caller?.deviceId,
+    frame: event,
+    requestId: id !== undefined && PLAIN_ID.test(id) ? id : undefined,
+    conversationId,
+  };
 }

@@ -170,7 +170,7 @@ export class Sockets implements SessionHost, OnModuleDestroy {
     // From here on no socket brings receipts: what was accepted is what there is to write.
     const deadline = this.now() + drainMs;
     const flushed = this.receipts.flush().catch((error: unknown) => {
-      this.logger.warn(`receipts were left to their devices: ${String(error)}`);
+      this.logger.warn({ err: error }, 'receipts were left to their devices');
     });
     while (this.sessions.size > 0 && this.now() < deadline) await sleep(DRAIN_POLL_MS);
     if (this.sessions.size > 0) this.logger.warn(`${this.sessions.size} sockets had to be cut off`);
@@ -185,7 +185,7 @@ export class Sockets implements SessionHost, OnModuleDestroy {
   /** Presence is a hint (DESIGN.md section 1): a store that is down costs nobody anything. */
   private ignoring(work: Promise<void>): void {
     work.catch((error: unknown) => {
-      this.logger.debug(`presence is not available: ${String(error)}`);
+      this.logger.debug({ err: error }, 'presence is not available');
     });
   }
 }

@@ -8,7 +8,7 @@ import { QUIET_PATHS, requestIdOf } from '../observability/logging';
 import { Metrics } from '../observability/metrics';
 import { setUpDocuments } from './openapi';
 import { invalidInput } from './problem-exception';
-import { traceparentOf, type EdgeRequest } from './request';
+import { requestId, traceIdOf, traceparentOf, type EdgeRequest } from './request';
 import { webFolder } from './web-page';
 
 /** Room for what JSON puts around, and into, a message that just fits a frame. */
@@ -76,7 +76,8 @@ function measure(metrics: Metrics) {
     const start = performance.now();
     request.step = QUIET_PATHS.test(request.url ?? '')
       ? undefined
-      : beginRoot(request.method ?? '', traceparentOf(request), { 'parley.request': String(request.id) });
+      : beginRoot(request.method ?? '', traceparentOf(request), { 'parley.request': requestId(request) });
+    request.traceId = traceIdOf(request);
     response.on('finish', () => {
       // The template, never the path itself: a label that clients choose would grow without bound.
       const labels = { method: request.method ?? '', route: request.route?.path ?? 'none' };

@@ -14,6 +14,8 @@ export interface EdgeRequest extends IncomingMessage {
   /** The matched route; absent when there is none. */
   readonly route?: { readonly path: string };
   caller?: AccessClaims;
+  /** For the log. */
+  traceId?: string;
   /** Of the whole request, when it is traced. */
   step?: Step | undefined;
 }
@@ -26,7 +28,8 @@ export function traceparentOf(request: EdgeRequest): string | undefined {
 }
 
 /** Given by the edge to every request. */
-const requestId = (request: IncomingMessage): string => (typeof request.id === 'string' ? request.id : '');
+export const requestId = (request: IncomingMessage): string =>
+  typeof request.id === 'string' ? request.id : '';
 
 /** What the log and a problem have in common: the trace's id when there is one, else the request's id. */
 export const traceIdOf = (request: EdgeRequest): string =>

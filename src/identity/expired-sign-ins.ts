@@ -71,7 +71,7 @@ export class ExpiredSignIns implements OnApplicationBootstrap, OnModuleDestroy {
   private sweepAndWait(): void {
     this.sweeping = this.sweep()
       .catch((error: unknown) => {
-        this.logger.warn(`sweeping expired sign-ins failed, and will be tried again: ${String(error)}`);
+        this.logger.warn({ err: error }, 'sweeping expired sign-ins failed, and will be tried again');
       })
       .then(() => {
         if (this.isStopping) return;

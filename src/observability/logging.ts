@@ -4,6 +4,7 @@ import type { LoggerOptions } from 'pino';
 import type { Options as HttpOptions } from 'pino-http';
 import type { Config } from '../config/config';
 import { uuidv7 } from '../kernel/uuid';
+import { describeError } from './describe-error';
 
 /** What must never reach a log, wherever in a logged object it turns up (one and two levels deep). */
 const SECRET_FIELDS = [
@@ -36,7 +37,12 @@ export const REDACTED = '[redacted]';
 export const QUIET_PATHS = /^\/(health|metrics)\b/;
 
 /** A request as our edge knows it: with the one who makes it, once the token has been checked. */
-type KnownRequest = IncomingMessage & { caller?: { readonly userId: string } };
+type KnownRequest = IncomingMessage & {
+  caller?: { readonly userId: string };
+  traceId?: string;
+};
+
+const CONVERSATION_PATH = /^\/api\/v1\/conversations\/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b/;
 
 const REQUEST_ID = /^[0-9a-f-]{36}$/;
 
@@ -53,6 +59,7 @@ export function loggerOptions(level: Config['logLevel']): LoggerOptions {
     timestamp: () => `,"time":"${new Date().toISOString()}"`,
     redact: { paths: [...REDACTED_PATHS], censor: REDACTED },
     base: { service: 'parley' },
+    serializers: { err: describeError, error: describeError },
   };
 }
 
@@ -74,10 +81,13 @@ export function loggingParams(config: Config): Params & { readonly pinoHttp: Htt
       autoLogging: { ignore: (request) => QUIET_PATHS.test(request.url ?? '') },
       customLogLevel: requestLevel,
       customProps: (request) => {
-        const userId = (request as KnownRequest).caller?.userId;
-        return userId === undefined ? {} : { userId };
+        const { caller, traceId, url = '' } = request as KnownRequest;
+        return { userId: caller?.userId, conversationId: CONVERSATION_PATH.exec(url)?.[1], traceId };
       },
       serializers: {
+        error: describeError,
+        // pino-http may have serialised it already, with every property it has.
+        err: (given: unknown) => describeError(rawOf(given)),
         // A query may hold what people search for, and a header their token: path and method are enough.
         req: (request: { id: unknown; method: string; url: string }) => ({
           id: request.id,
@@ -89,3 +99,6 @@ export function loggingParams(config: Config): Params & { readonly pinoHttp: Htt
     },
   };
 }
+
+const rawOf = (given: unknown): unknown =>
+  given instanceof Error ? given : (given as { readonly raw?: unknown } | null)?.raw;

@@ -2,7 +2,6 @@ import {
   ROOT_CONTEXT,
   SpanKind,
   SpanStatusCode,
-  TraceFlags,
   trace,
   type Attributes,
   type Context,
@@ -14,6 +13,8 @@ import {
 /** Other requests that one append served and that are named in its span. */
 export const LINKS_MAX = 32;
 
+/** The lowest bit of a context's flags. */
+const SAMPLED = 1;
 /** W3C Trace Context, version 00. */
 const TRACEPARENT = /^00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})$/;
 
@@ -110,8 +111,7 @@ export function beginStep(
 
 const under = (parent: SpanContext): Context => trace.setSpanContext(ROOT_CONTEXT, parent);
 const recorded = (span: Span): Step | undefined => (span.isRecording() ? new Step(span) : undefined);
-const isSampled = ({ traceFlags }: SpanContext): boolean =>
-  (traceFlags & TraceFlags.SAMPLED) === TraceFlags.SAMPLED;
+const isSampled = ({ traceFlags }: SpanContext): boolean => traceFlags % 2 === SAMPLED;
 
 function contextOf(traceparent: string | undefined): SpanContext | undefined {
   const [, traceId, spanId, flags] = TRACEPARENT.exec(traceparent ?? '') ?? [];

@@ -13,7 +13,7 @@ export class MemoryEphemeralBus extends EphemeralBus {
         listener(frame);
       } catch (error) {
         // A hint that one listener cannot take must not fail the frame that caused it.
-        this.logger.error('a listener of the ephemeral bus failed', (error as Error).stack);
+        this.logger.error({ err: error }, 'a listener of the ephemeral bus failed');
       }
     }
   }
