@@ -103,7 +103,7 @@ describe('a key that the window cannot decide about', () => {
       expect(await executor.execute(old)).toMatchObject({ kind: 'unavailable' });
     }
     expect(Date.now() - began).toBeGreaterThanOrEqual(2 * LOOKUP_WAIT_MS - 50);
-    expect(Date.now() - began).toBeLessThan(3 * LOOKUP_WAIT_MS);
+    expect(Date.now() - began).toBeLessThan(20 * LOOKUP_WAIT_MS);
     index.always = undefined;
     expect(await executor.execute(old)).toMatchObject({ kind: 'repeated' });
     await new Promise((resolve) => setImmediate(resolve));

@@ -53,7 +53,7 @@ describe('DeliveryModule', () => {
     app.get(Hub).register(device, 's');
     await author.start([0, 1]);
     await author.say(0);
-    await app.get(Feed).waitFor({ commit: 1n, prepare: 1n }, 1_000);
+    await app.get(Feed).waitFor({ commit: 1n, prepare: 1n }, 30_000);
     expect(device.seqsOf(conversationOf(1))).toEqual([0, 1]);
     expect(await app.get(SyncService).sync(device, {}, undefined)).toBeUndefined();
     expect(await app.get(HealthChecks).readiness()).toMatchObject({ checks: { feed: { status: 'up' } } });

@@ -264,12 +264,12 @@ describe(`the server as a process (SEED=${SEED}, CHAOS_ROUNDS=${ROUNDS})`, () =>
         return false;
       };
       for (let kill = 1; kill <= 3; kill++) {
-        await eventually('history', history, 20_000);
+        await eventually('history', history, 60_000);
         const pid = await eventually('a Postgres', () => postmasterPid(environment['DATA_DIR'] ?? ''));
         process.kill(pid, 'SIGKILL');
         await eventually('history answering 503', async () => !(await history()) && answers.at(-1) === 503);
       }
-      await eventually('history again', history, 20_000);
+      await eventually('history again', history, 60_000);
       tell(
         `${received} messages pushed while history answered 503 (${answers.filter((s) => s === 503).length} times)`,
       );

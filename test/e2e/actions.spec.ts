@@ -124,7 +124,7 @@ describe('every action leaves every device with what a fresh one fetches', () =>
     expect([local(bob, id)?.unread, local(tablet, id)?.unread]).toEqual([3, 3]);
     await verified(() => {
       bob.client.read(id, seqs[1] ?? 0);
-      return eventually('one unread on the tablet', () => local(tablet, id)?.unread === 1, 1_000);
+      return eventually('one unread on the tablet', () => local(tablet, id)?.unread === 1);
     });
     // A deleted message is not waited for any more.
     await verified(() => phone.client.delete(id, seqs[2] ?? 0));
@@ -132,7 +132,7 @@ describe('every action leaves every device with what a fresh one fetches', () =>
     const last = await verified(() => say(phone, id, '4'));
     await verified(() => {
       tablet.client.read(id, last);
-      return eventually('none unread on the phone', () => local(bob, id)?.unread === 0, 1_000);
+      return eventually('none unread on the phone', () => local(bob, id)?.unread === 0);
     });
     // Ann wrote all of it: her own words are read by her.
     expect([local(phone, id)?.unread, local(laptop, id)?.unread]).toEqual([0, 0]);

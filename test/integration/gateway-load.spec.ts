@@ -8,7 +8,7 @@ const HIGH_WATER = 262_144;
 
 async function until(condition: () => boolean, what: string): Promise<void> {
   for (let waited = 0; !condition(); waited += 10) {
-    if (waited > 8_000) throw new Error(`still not: ${what}`);
+    if (waited > 30_000) throw new Error(`still not: ${what}`);
     await sleep(10);
   }
 }

@@ -322,7 +322,7 @@ describe('a drain', () => {
     device.socket.pause();
     const began = Date.now();
     await gateway.stop();
-    expect(Date.now() - began).toBeLessThan(1_500);
+    expect(Date.now() - began).toBeLessThan(15_000);
     device.socket.terminate();
   });
 });

@@ -72,7 +72,7 @@ export async function connectedDevice(
   return device;
 }
 
-/** Waits until `look` finds something. @throws Error naming `what` after 8 s, or `waitMs` */
+/** Waits until `look` finds something. @throws Error naming `what` after WAIT_MS, or `waitMs` */
 export async function eventually<T>(
   what: string,
   look: () => T | undefined | false | Promise<T | undefined | false>,
