@@ -8,7 +8,7 @@ export default tseslint.config(
       'node_modules/**',
       '*.js',
       '**/*.mjs',
-      '*.cjs',
+      '**/*.cjs',
       'web/modules/**',
       'web/**/*.js',
     ],

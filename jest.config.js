@@ -18,7 +18,9 @@ module.exports = {
     {
       ...common,
       displayName: 'unit',
-      testMatch: ['<rootDir>/{src,projections,embedded,sdk,tools,test/simulation}/**/*.spec.ts'],
+      testMatch: [
+        '<rootDir>/{src,projections,embedded,sdk,tools,test/simulation,test/chaos/judge}/**/*.spec.ts',
+      ],
       testPathIgnorePatterns: ['/node_modules/', '/dist/', '\\.pg\\.spec\\.ts$'],
       setupFiles: ['reflect-metadata'],
     },
@@ -27,8 +29,9 @@ module.exports = {
       displayName: 'stores',
       testMatch: [
         '<rootDir>/{src,projections,embedded,tools}/**/*.pg.spec.ts',
-        '<rootDir>/test/{integration,e2e,chaos}/**/*.spec.ts',
+        '<rootDir>/test/{integration,e2e,chaos,fuzz}/**/*.spec.ts',
       ],
+      testPathIgnorePatterns: ['/node_modules/', '/test/chaos/judge/'],
       setupFiles: ['reflect-metadata'],
       globalSetup: '<rootDir>/test/support/postgres-global-setup.ts',
       globalTeardown: '<rootDir>/test/support/postgres-global-teardown.ts',

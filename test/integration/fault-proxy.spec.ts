@@ -76,6 +76,20 @@ describe('the proxy that fails on demand', () => {
     expect(ends).toEqual([]);
   });
 
+  it('sends byte by byte, and tears a connection in the middle of what is said', async () => {
+    proxy.segmentBytes = 1;
+    const pieces: string[] = [];
+    client.on('data', (bytes) => pieces.push(bytes.toString()));
+    await answered('segments');
+    expect(pieces.length).toBeGreaterThan(1);
+    proxy.heal();
+    await eventually('the rest', () => heard === 'SEGMENTS');
+    proxy.tear('toServer', () => 3);
+    client.write('mid-frame');
+    await eventually('the reset', () => ends.includes('close'));
+    expect('segmentsmid').toContain(arrived);
+  });
+
   it('resets what is open, and refuses what is new', async () => {
     proxy.refusing = true;
     proxy.cut();

@@ -35,6 +35,8 @@ export class FaultProxy {
   jitterMs = 0;
   /** Slow drip, in each direction; undefined: as fast as it goes. */
   bytesPerSecond: number | undefined;
+  /** The stream comes in segments of this size, each for itself; undefined: as it was sent. */
+  segmentBytes: number | undefined;
   /** Bytes in these directions vanish; connections stay open, and nobody is told. */
   readonly blackHole: Record<Direction, boolean> = { toServer: false, toClient: false };
   /** New connections are reset at once. */
@@ -85,6 +87,11 @@ export class FaultProxy {
     for (const line of this.lines) line.cut(how);
   }
 
+  /** Each connection open now passes this many more bytes in that direction, and is reset in mid-frame. */
+  tear(direction: Direction, afterBytes: () => number): void {
+    for (const line of this.lines) line.tearAfter = { direction, bytes: afterBytes() };
+  }
+
   /** The server's ends vanish; the clients' stay open and hear nothing, not even a FIN, as of a machine that died. */
   halfOpen(): void {
     for (const line of this.lines) line.abandon();
@@ -102,7 +109,8 @@ export class FaultProxy {
 
   /** No faults from here on; connections that already suffer keep what they suffer from. */
   heal(): void {
-    Object.assign(this, { latencyMs: 0, jitterMs: 0, bytesPerSecond: undefined, refusing: false });
+    Object.assign(this, { latencyMs: 0, jitterMs: 0, refusing: false });
+    Object.assign(this, { bytesPerSecond: undefined, segmentBytes: undefined });
     Object.assign(this.blackHole, { toServer: false, toClient: false });
     this.trap = undefined;
   }
@@ -135,6 +143,7 @@ export class FaultProxy {
 
 /** One connection through the proxy. */
 class Line {
+  tearAfter: { readonly direction: Direction; bytes: number } | undefined;
   private mute = false;
 
   constructor(
@@ -194,7 +203,8 @@ class Line {
       const due = Date.now() + this.proxy.delay();
       later(async () => {
         await sleep(Math.max(0, due - Date.now()));
-        await this.pour(bytes, to);
+        await this.pour(this.torn(bytes, direction), to);
+        if (this.tearAfter?.bytes === 0) this.cut('reset');
         held -= bytes.length;
         if (held <= HELD_BYTES_MAX) from.resume();
         if (trap === undefined) return;
@@ -214,12 +224,20 @@ class Line {
     });
   }
 
+  private torn(bytes: Buffer, direction: Direction): Buffer {
+    const { tearAfter } = this;
+    if (tearAfter?.direction !== direction) return bytes;
+    const left = bytes.subarray(0, tearAfter.bytes);
+    tearAfter.bytes -= left.length;
+    return left;
+  }
+
   private async pour(bytes: Buffer, to: Socket): Promise<void> {
     for (let at = 0; at < bytes.length && !to.destroyed;) {
-      const { bytesPerSecond } = this.proxy;
+      const { bytesPerSecond, segmentBytes } = this.proxy;
       const size =
         bytesPerSecond === undefined
-          ? bytes.length
+          ? (segmentBytes ?? bytes.length)
           : Math.max(1, Math.floor((bytesPerSecond * DRIP_MS) / 1_000));
       if (bytesPerSecond !== undefined) await sleep(Math.max(DRIP_MS, 1_000 / bytesPerSecond));
       await new Promise<void>((resolve) => {
@@ -227,6 +245,8 @@ class Line {
           resolve();
         });
       });
+      // What is written in one turn of the event loop may travel together.
+      if (segmentBytes !== undefined) await new Promise((resolve) => setImmediate(resolve));
       at += size;
     }
   }

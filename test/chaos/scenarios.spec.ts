@@ -1,0 +1,48 @@
+import { buildServer } from '../support/server-process';
+import { randomFrom } from './crowd/random';
+import { playScenario } from './run';
+import { SCENARIOS, scenarioOf } from './scenarios';
+import { World } from './world/world';
+
+const SEED = Number(process.env['SEED'] ?? Date.now() % 1_000_000);
+/** Against a cluster that all of them share; the others, and the long forms, are for `npm run chaos`. */
+const SHORT = ['gateway-killed-before-ack', 'postgres-killed', 'membership-races'] as const;
+
+it('has twenty misfortunes at least, each with a name of its own', () => {
+  const names = SCENARIOS.map(({ name }) => name);
+  expect(new Set(names).size).toBe(names.length);
+  expect(names.length).toBeGreaterThanOrEqual(20);
+  expect(() => scenarioOf('sunshine')).toThrow('no scenario "sunshine"; there are everything-killed, ');
+});
+
+/** Seconds on an idle machine; nothing here is measured. */
+const PATIENCE_MS = 400_000;
+
+describe(`promises under faults, the short form of npm run chaos (SEED=${SEED})`, () => {
+  let world: World;
+
+  beforeAll(async () => {
+    world = await World.open({
+      topology: 'cluster',
+      projectors: 1,
+      build: await buildServer(),
+      random: randomFrom(SEED),
+    });
+  }, PATIENCE_MS);
+  afterAll(async () => {
+    await world.close();
+  });
+
+  it.each(SHORT)(
+    '%s',
+    async (name) => {
+      const scenario = { ...scenarioOf(name), people: 3, perSecond: 30 };
+      const { verdict } = await playScenario(world, scenario, { seed: SEED, form: 'short' });
+      expect(verdict.violations).toEqual([]);
+      expect(verdict.counted.acknowledged).toBeGreaterThan(20);
+      expect(verdict.counted.sightings).toBeGreaterThan(100);
+      expect(verdict.counted.views).toBe(6);
+    },
+    PATIENCE_MS,
+  );
+});
