@@ -11,5 +11,5 @@ export function contentHash(
   chosen: Pick<SendMessage, 'content' | 'replyTo' | 'threadOf' | 'forwardedFrom' | 'mentions'>,
 ): string {
   const { content, replyTo, threadOf, forwardedFrom, mentions } = chosen;
-  return hash('sha256', canonicalJson({ content, replyTo, threadOf, forwardedFrom, mentions }), 'hex');
+  return hash('sha256', canonicalJson({ content, forwardedFrom, mentions, replyTo, threadOf }), 'hex');
 }

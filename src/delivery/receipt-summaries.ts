@@ -81,9 +81,8 @@ export class ReceiptSummaries implements OnApplicationShutdown {
   /** Members with sockets here, each with the newest of their recent messages that the receipts reach. */
   private authorsHere(state: ConversationState, reach: number): ReadonlyMap<UserId, Seq> {
     const authors = new Map<UserId, Seq>();
-    for (const key of state.window.reverse()) {
-      const message = state.recent.get(key);
-      if (message === undefined || message.seq > reach || authors.has(message.by)) continue;
+    for (const message of [...state.recent].reverse()) {
+      if (message.seq > reach || authors.has(message.by)) continue;
       if (!state.members.has(message.by) || !this.hub.isConnected(message.by)) continue;
       authors.set(message.by, message.seq);
     }

@@ -272,8 +272,7 @@ export class ReceiptAggregator {
  * so on for ever.
  */
 function covers(state: ConversationState, known: Seq | -1 | undefined, upTo: Seq): boolean {
-  const newest = state.window.last();
-  const lastMessage = newest === undefined ? -1 : (state.recent.get(newest)?.seq ?? -1);
+  const lastMessage = state.recent.newest?.seq ?? -1;
   return (known ?? -1) >= Math.min(upTo, lastMessage);
 }
 

@@ -39,6 +39,22 @@ export const asRevision = (value: bigint): Revision => value as Revision;
 
 export const toRevision = (seq: Seq): Revision => BigInt(seq) as Revision;
 export const toSeq = (revision: Revision): Seq => Number(revision) as Seq;
-/** ISO 8601 in UTC with milliseconds, the only form of time on the wire and in stored events. */
-export const toIso = (at: Millis): string => new Date(at).toISOString();
-export const fromIso = (iso: string): Millis => Date.parse(iso) as Millis;
+let lastMillis = 0 as Millis;
+let lastIso = '1970-01-01T00:00:00.000Z';
+
+/**
+ * ISO 8601 in UTC with milliseconds, the only form of time on the wire and in stored events. An event's time is
+ * asked for in both forms several times within a turn of the event loop: the last one is remembered.
+ */
+export function toIso(at: Millis): string {
+  if (at !== lastMillis) {
+    lastIso = new Date(at).toISOString();
+    lastMillis = at;
+  }
+  return lastIso;
+}
+
+/** Inverse of {@link toIso}. */
+export function fromIso(iso: string): Millis {
+  return iso === lastIso ? lastMillis : (Date.parse(iso) as Millis);
+}

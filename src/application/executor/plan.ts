@@ -120,7 +120,13 @@ function record(progress: Progress, job: Job, events: readonly ConversationEvent
     const text = canonicalJson(data);
     draft.hash = chainHash(draft.hash, { conversationId, seq, at: iso, type, data: text });
     draft.bytes += Buffer.byteLength(text) + overhead;
-    stored.push({ id: eventIdOf(draft.hash), type, data, metadata: metadataOf(job, event, iso, draft.hash) });
+    stored.push({
+      id: eventIdOf(draft.hash),
+      type,
+      data,
+      dataText: text,
+      metadata: metadataOf(job, event, iso, draft.hash),
+    });
     const one: Recorded = { conversationId, seq, at, event };
     recorded.push(one);
     draft.state = evolve(draft.state, one);

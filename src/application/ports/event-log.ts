@@ -12,6 +12,8 @@ export interface NewEvent {
   readonly type: string;
   readonly data: object;
   readonly metadata: object;
+  /** `data` as JSON, when the writer has it already: an adapter may store it as it is. */
+  readonly dataText?: string;
 }
 
 export interface LogEvent {

@@ -1,7 +1,6 @@
 import type { Seq, UserId } from '../../kernel/ids';
 import { birthOf } from '../../kernel/uuid';
 import type { IndexAnswer, LookupRequest, SendMessage, StoredMessage } from './commands';
-import { dedupeKey } from './keys';
 import type { Member, ConversationState, RecentMessage, StateLimits } from './state';
 
 /**
@@ -24,7 +23,7 @@ export type Recollection =
 
 /** Whether the sender's key is new, stored, or beyond what the state can know. */
 export function recall(state: ConversationState, sender: Member, command: SendMessage): Recollection {
-  const recent = state.recent.get(dedupeKey(command.by, command.clientMessageId));
+  const recent = state.recent.find(command.by, command.clientMessageId);
   if (recent !== undefined) return { kind: 'stored', message: storedMessage(recent) };
   if (state.droppedUpTo === -1) return { kind: 'new' };
   const birth = birthOf(command.clientMessageId);
@@ -42,8 +41,7 @@ export function recall(state: ConversationState, sender: Member, command: SendMe
 const coversDropped = (index: IndexAnswer, droppedUpTo: Seq | -1): boolean => droppedUpTo <= index.asOf;
 
 function lookupRequest(state: ConversationState, command: SendMessage): LookupRequest {
-  const oldestKey = state.window.first();
-  const oldest = oldestKey === undefined ? undefined : state.recent.get(oldestKey);
+  const { oldest } = state.recent;
   return {
     by: command.by,
     clientMessageId: command.clientMessageId,
@@ -60,30 +58,17 @@ const storedMessage = ({ messageId, seq, ordinal, at, contentHash }: RecentMessa
   contentHash,
 });
 
-type Window = Pick<
-  ConversationState,
-  'recent' | 'window' | 'droppedUpTo' | 'members' | 'departed' | 'departedBirth'
->;
+type Window = Pick<ConversationState, 'recent' | 'droppedUpTo' | 'members' | 'departed' | 'departedBirth'>;
 
 /** The window with one message more; when it overflows, its oldest entry leaves its birth behind. */
 export function remember(state: Window, entry: RecentMessage, limits: StateLimits): Window {
-  const key = dedupeKey(entry.by, entry.clientMessageId);
-  const recent = state.recent.set(key, entry);
-  const window = state.window.push(key);
-  if (window.size <= limits.dedupeWindow) return { ...pick(state), recent, window };
-  const oldestKey = window.first() as string;
-  const oldest = recent.get(oldestKey) as RecentMessage;
-  return {
-    ...raiseBirth(state, oldest.by, birthOf(oldest.clientMessageId)),
-    recent: recent.delete(oldestKey),
-    window: window.shift(),
-    droppedUpTo: oldest.seq,
-  };
+  const { recent, left } = state.recent.add(entry, limits.dedupeWindow);
+  if (left === undefined) return { ...pick(state), recent };
+  return { ...raiseBirth(state, left.by, birthOf(left.clientMessageId)), recent, droppedUpTo: left.seq };
 }
 
-const pick = ({ recent, window, droppedUpTo, members, departed, departedBirth }: Window): Window => ({
+const pick = ({ recent, droppedUpTo, members, departed, departedBirth }: Window): Window => ({
   recent,
-  window,
   droppedUpTo,
   members,
   departed,

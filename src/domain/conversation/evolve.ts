@@ -17,6 +17,7 @@ import type {
   Role,
 } from './events';
 import { fingerprintOf } from './fingerprint';
+import { RecentMessages } from './recent-messages';
 import { deliveredKey, reactionKey } from './keys';
 import { deliveredCursorsOf, readCursorsOf } from './packed-cursors';
 import { DEFAULT_SETTINGS, withSettings } from './settings';
@@ -113,8 +114,7 @@ function started(
     departed: OrderedMap(),
     blockers: Map(),
     delivered: BoundedMap.empty(limits.deliveredDevices),
-    recent: Map(),
-    window: List(),
+    recent: RecentMessages.of([]),
     droppedUpTo: -1,
     departedBirth: -1,
     deleted: List(),

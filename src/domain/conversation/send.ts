@@ -56,12 +56,13 @@ function sent(command: SendMessage, state: ConversationState): MessageSent {
   const { disappearAfterSeconds } = state.settings;
   return {
     type: 'MessageSent',
+    // In the order of canonical JSON: what most messages have need not be sorted to be hashed.
     by,
-    messageId,
     clientMessageId,
-    ordinal: asOrdinal(state.lastOrdinal + 1),
     content,
     contentHash,
+    messageId,
+    ordinal: asOrdinal(state.lastOrdinal + 1),
     ...(replyTo === undefined ? {} : { replyTo }),
     ...(threadOf === undefined ? {} : { threadOf }),
     ...(forwardedFrom === undefined ? {} : { forwardedFrom }),

@@ -100,7 +100,7 @@ describe('a snapshot', () => {
     expect([
       state.members.size,
       state.departed.size,
-      state.window.size,
+      state.recent.size,
       state.delivered.size,
       state.deleted.size,
       state.versions.size,

@@ -11,7 +11,8 @@ import {
   type UserId,
 } from '../../kernel/ids';
 import { BoundedMap } from './bounded-map';
-import { dedupeKey, deliveredKey, reactionKey } from './keys';
+import { RecentMessages } from './recent-messages';
+import { deliveredKey, reactionKey } from './keys';
 import type { ConversationKind, ConversationSettings, Role } from './events';
 import {
   DELIVERED_DEVICES_MAX,
@@ -129,11 +130,15 @@ function rowsOf(state: ConversationState, table: UserTable): Rows {
       const slash = key.indexOf('/');
       return [table.placeOf(key.slice(0, slash) as UserId), key.slice(slash + 1) as DeviceId, upTo];
     }),
-    window: state.window.toArray().map((key) => {
-      const entry = state.recent.get(key) as RecentMessage;
-      const { by, clientMessageId, messageId, seq, ordinal, at, contentHash } = entry;
-      return [table.placeOf(by), clientMessageId, messageId, seq, ordinal, at, contentHash];
-    }),
+    window: Array.from(state.recent, ({ by, clientMessageId, messageId, seq, ordinal, at, contentHash }) => [
+      table.placeOf(by),
+      clientMessageId,
+      messageId,
+      seq,
+      ordinal,
+      at,
+      contentHash,
+    ]),
     reactions: state.reactions.entries().map(([key, on]) => {
       const first = key.indexOf('/');
       const second = key.indexOf('/', first + 1);
@@ -180,12 +185,11 @@ export function fromSnapshot(
 
 type Collections = Pick<
   ConversationState,
-  'members' | 'departed' | 'blockers' | 'delivered' | 'recent' | 'window' | 'reactions'
+  'members' | 'departed' | 'blockers' | 'delivered' | 'recent' | 'reactions'
 >;
 
 function collectionsOf(stored: StoredSnapshot): Collections {
   const userAt = (place: number): UserId => stored.users[place] as UserId;
-  const recent = stored.window.map(windowEntryOf(userAt));
   return {
     members: Map(
       stored.members.map(([place, role, joinedSeq, joinedAt, readUpTo, droppedBirth]) => {
@@ -199,8 +203,7 @@ function collectionsOf(stored: StoredSnapshot): Collections {
       DELIVERED_DEVICES_MAX,
       stored.delivered.map(([place, device, upTo]) => [deliveredKey(userAt(place), device), upTo]),
     ),
-    recent: Map(recent),
-    window: List(recent.map(([key]) => key)),
+    recent: RecentMessages.of(stored.window.map(windowEntryOf(userAt))),
     reactions: BoundedMap.of(
       REACTIONS_MAX,
       stored.reactions.map(([target, place, emoji, on]) => [
@@ -213,11 +216,20 @@ function collectionsOf(stored: StoredSnapshot): Collections {
 
 const windowEntryOf =
   (userAt: (place: number) => UserId) =>
-  ([place, clientMessageId, messageId, seq, ordinal, at, contentHash]: StoredSnapshot['window'][number]): [
-    string,
-    RecentMessage,
-  ] => {
-    const by = userAt(place);
-    const entry = { by, clientMessageId, messageId, seq, ordinal, at, contentHash };
-    return [dedupeKey(by, clientMessageId), entry];
-  };
+  ([
+    place,
+    clientMessageId,
+    messageId,
+    seq,
+    ordinal,
+    at,
+    contentHash,
+  ]: StoredSnapshot['window'][number]): RecentMessage => ({
+    by: userAt(place),
+    clientMessageId,
+    messageId,
+    seq,
+    ordinal,
+    at,
+    contentHash,
+  });

@@ -1,4 +1,4 @@
-import type { List, Map, OrderedMap } from 'immutable';
+import type { Map, OrderedMap } from 'immutable';
 import type {
   ClientMessageId,
   ConversationId,
@@ -11,6 +11,7 @@ import type {
 import type { BoundedMap } from './bounded-map';
 import type { DeletedRanges } from './deleted-ranges';
 import type { ConversationKind, ConversationSettings, Role } from './events';
+import type { RecentMessages } from './recent-messages';
 
 export interface Member {
   readonly role: Role;
@@ -68,10 +69,8 @@ export interface ConversationState {
    * cursor that was forgotten may be recorded once more; read models keep the highest.
    */
   readonly delivered: BoundedMap<string, Seq>;
-  /** `${by}/${clientMessageId}` → entry, for the entries of `window`. */
-  readonly recent: Map<string, RecentMessage>;
-  /** Keys of `recent`, oldest first; at most DEDUPE_WINDOW_MAX. */
-  readonly window: List<string>;
+  /** The dedupe window: the newest messages, at most DEDUPE_WINDOW_MAX. */
+  readonly recent: RecentMessages;
   /** Seq of the last entry that left the window; -1: none has, and the window knows every message. */
   readonly droppedUpTo: Seq | -1;
   /**

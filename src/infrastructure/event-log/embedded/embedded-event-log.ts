@@ -34,11 +34,11 @@ export class EmbeddedEventLog extends EventLog {
     options: { readonly expected: ExpectedRevision },
   ): Promise<AppendResult> {
     if (events.length === 0) throw new RangeError('an append has at least one event');
-    const stored = events.map(({ id, type, data, metadata }) => ({
+    const stored = events.map(({ id, type, data, dataText, metadata }) => ({
       id,
       type,
       isJson: true,
-      data: JSON.stringify(data),
+      data: dataText ?? JSON.stringify(data),
       metadata: JSON.stringify(metadata),
       parsed: { data, metadata },
     }));
