@@ -5,7 +5,7 @@ const MESSAGE_CHARACTERS_MAX = 500;
 /** Data exceptions and broken constraints: their texts quote the values. */
 const QUOTING_SQLSTATE = /^2[0-9A-Z]{4}$/;
 
-interface ErrorDescription {
+export interface ErrorDescription {
   readonly type: string;
   readonly message: string;
   readonly code?: string;
@@ -16,12 +16,22 @@ interface ErrorDescription {
   readonly cause?: ErrorDescription;
 }
 
+/** An error of another thread, of which only the description came over. */
+export class DescribedError extends Error {
+  constructor(readonly description: ErrorDescription) {
+    super(description.message);
+    this.name = description.type;
+    this.stack = `${description.type}: ${description.message}\n${description.stack}`;
+  }
+}
+
 /**
  * An error as it may stand in a log. Postgres repeats rows in `detail` and values in some messages, and V8 repeats
  * the text that was no JSON: a message that somebody wrote would end in the log by the back door. Other properties
  * of errors are left out for the same reason: nobody knows what libraries put there.
  */
 export function describeError(error: unknown, depth = 0): ErrorDescription {
+  if (error instanceof DescribedError) return error.description;
   if (!(error instanceof Error))
     return { type: typeof error, message: 'something that is no error', stack: '' };
   const { code, table, column, constraint } = error as Partial<

@@ -8,7 +8,8 @@ import { FollowedEventLog } from '../infrastructure/event-log/embedded/followed-
 import { EsdbEventLog } from '../infrastructure/event-log/esdb/esdb-event-log';
 import { Database } from '../infrastructure/postgres/database';
 import { SystemClock } from '../kernel/clock';
-import { told, type FromThread, type ThreadStart, type ToThread } from './messages';
+import { describeError } from '../observability/describe-error';
+import type { FromThread, ThreadStart, ToThread } from './messages';
 import { PROJECTOR_CONNECTIONS_MAX } from './projector-thread';
 
 interface Source {
@@ -47,7 +48,8 @@ const log = (level: 'info' | 'warn' | 'error') => (fields: object, message: stri
     kind: 'log',
     level,
     message,
-    fields: error === undefined ? others : { ...others, error: told(error) },
+    fields: others,
+    ...(error === undefined ? {} : { error: describeError(error) }),
   });
 };
 const LOG: ProjectorLog = { info: log('info'), warn: log('warn'), error: log('error') };
@@ -82,7 +84,7 @@ function run(start: ThreadStart): void {
       tell({ kind: 'progress', progress });
     },
     onPoison: (event, error) => {
-      tell({ kind: 'poison', event, error: told(error) });
+      tell({ kind: 'poison', event, error: describeError(error) });
     },
   });
   parentPort?.on('message', (message: ToThread) => {

@@ -4,7 +4,8 @@ import { Worker } from 'node:worker_threads';
 import type { ProjectorLog, ProjectorOptions } from '../../projections/runner/projector';
 import { assertNever } from '../kernel/assert-never';
 import type { DatabaseMetrics } from '../infrastructure/postgres/database';
-import { toError, type FromThread, type ThreadStart, type ToThread } from './messages';
+import { DescribedError } from '../observability/describe-error';
+import type { FromThread, ThreadStart, ToThread } from './messages';
 
 /** The projector's own: it must go on while requests hold all of theirs. */
 export const PROJECTOR_CONNECTIONS_MAX = 4;
@@ -117,10 +118,10 @@ export class ProjectorThread {
         onProgress(message.progress);
         break;
       case 'poison':
-        onPoison(message.event, toError(message.error));
+        onPoison(message.event, new DescribedError(message.error));
         break;
       case 'log':
-        log[message.level](message.fields, message.message);
+        log[message.level](fieldsOf(message), message.message);
         break;
       case 'measured':
         metrics.postgresMs.observe(message.labels, message.ms);
@@ -134,4 +135,6 @@ export class ProjectorThread {
   }
 }
 
+const fieldsOf = ({ fields, error }: Extract<FromThread, { kind: 'log' }>): object =>
+  error === undefined ? fields : { ...fields, error: new DescribedError(error) };
 const nothing = (): void => undefined;
