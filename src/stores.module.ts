@@ -1,28 +1,55 @@
-import { Global, Module, type DynamicModule } from '@nestjs/common';
+import { Global, Module, type DynamicModule, type Provider } from '@nestjs/common';
 import { EventLog } from './application/ports/event-log';
 import { MessageIndex } from './application/ports/message-index';
+import { NodeNotices } from './application/ports/node-notices';
 import { EphemeralBus, PresenceStore } from './application/ports/presence';
+import { RateLimits } from './application/ports/rate-limits';
+import { SocketDirectory } from './application/ports/socket-directory';
 import { ProjectionProgress } from './application/ports/projection-progress';
 import { ApplicationSettings } from './application/settings';
 import { CursorReads, HistoryReads, InboxReads } from './application/ports/read-models';
 import { CONFIG, type Config } from './config/config';
 import { MeasuredEventLog } from './infrastructure/event-log/measured/measured-event-log';
 import { MemoryEphemeralBus } from './infrastructure/memory/memory-ephemeral-bus';
+import { MemoryNodeNotices } from './infrastructure/memory/memory-node-notices';
 import { MemoryPresenceStore } from './infrastructure/memory/memory-presence-store';
+import { MemoryRateLimits } from './infrastructure/memory/memory-rate-limits';
+import { MemorySocketDirectory } from './infrastructure/memory/memory-socket-directory';
 import { PostgresCursorReads } from './infrastructure/postgres/cursor-reads';
 import { Database } from './infrastructure/postgres/database';
 import { PostgresHistoryReads } from './infrastructure/postgres/history-reads';
 import { PostgresInboxReads } from './infrastructure/postgres/inbox-reads';
 import { PostgresMessageIndex } from './infrastructure/postgres/message-index';
+import type { RedisPorts } from './infrastructure/redis/redis-ports';
 import { Clock, SystemClock } from './kernel/clock';
 import { Metrics } from './observability/metrics';
 import type { Stores } from './stores';
 
-const OWN = [
-  { provide: Clock, useClass: SystemClock },
-  { provide: PresenceStore, useFactory: (clock: Clock) => new MemoryPresenceStore(clock), inject: [Clock] },
-  { provide: EphemeralBus, useClass: MemoryEphemeralBus },
-];
+/** What nodes know of each other: in Redis, or nothing. */
+const among = (config: Config, redis: RedisPorts | undefined): Provider[] =>
+  redis === undefined
+    ? [
+        {
+          provide: PresenceStore,
+          useFactory: (clock: Clock) => new MemoryPresenceStore(clock),
+          inject: [Clock],
+        },
+        { provide: EphemeralBus, useClass: MemoryEphemeralBus },
+        {
+          provide: SocketDirectory,
+          useFactory: (clock: Clock) => new MemorySocketDirectory(clock, config.limits.socketsPerUserMax),
+          inject: [Clock],
+        },
+        { provide: NodeNotices, useClass: MemoryNodeNotices },
+        { provide: RateLimits, useValue: new MemoryRateLimits() },
+      ]
+    : [
+        { provide: PresenceStore, useValue: redis.presence },
+        { provide: EphemeralBus, useValue: redis.bus },
+        { provide: SocketDirectory, useValue: redis.directory },
+        { provide: NodeNotices, useValue: redis.notices },
+        { provide: RateLimits, useValue: redis.rates },
+      ];
 const READS = [
   { provide: InboxReads, useClass: PostgresInboxReads },
   { provide: HistoryReads, useClass: PostgresHistoryReads },
@@ -54,7 +81,9 @@ export class StoresModule {
       useFactory: (database: Database) => new useClass(database),
       inject: [Database],
     }));
-    const providers = [...open, ...OWN, ...reads];
-    return { module: StoresModule, providers, exports: providers.map(({ provide }) => provide) };
+    const own: Provider[] = [{ provide: Clock, useClass: SystemClock }, ...among(config, stores.redis)];
+    const providers: Provider[] = [...open, ...own, ...reads];
+    const exports = providers.map((provider) => ('provide' in provider ? provider.provide : provider));
+    return { module: StoresModule, providers, exports };
   }
 }

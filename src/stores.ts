@@ -15,6 +15,7 @@ import { EsdbEventLog } from './infrastructure/event-log/esdb/esdb-event-log';
 import { Database } from './infrastructure/postgres/database';
 import { migrate } from './infrastructure/postgres/migrate';
 import { PostgresProjectionProgress } from './infrastructure/postgres/projection-progress';
+import { openRedis, type RedisPorts } from './infrastructure/redis/redis-ports';
 import { SystemClock } from './kernel/clock';
 import type { ThreadStart } from './projector-thread/messages';
 import {
@@ -38,8 +39,10 @@ export interface Stores {
   readonly eventLog: EventLog;
   readonly database: Database;
   readonly progress: PostgresProjectionProgress;
+  /** undefined: this node knows of no others. */
+  readonly redis: RedisPorts | undefined;
   /** For people: where each store is. */
-  readonly places: { readonly eventStore: string; readonly postgres: string };
+  readonly places: { readonly eventStore: string; readonly postgres: string; readonly redis: string };
   /** Begins to keep the read models up to date; ended by `close`. */
   startProjector(observer?: ProjectorObserver): void;
   /** In the reverse order of opening. Once is enough. */
@@ -96,11 +99,17 @@ async function open(
   closers.push(() => {
     progress.stop();
   });
+  const redis = redisOf(config, log, closers);
   return {
     eventLog,
     database,
     progress,
-    places: { eventStore: place, postgres: placeOf(config, url) },
+    redis,
+    places: {
+      eventStore: place,
+      postgres: placeOf(config, url),
+      redis: config.redisUrl === undefined ? 'none, this node is alone' : new URL(config.redisUrl).host,
+    },
     startProjector: (observer = {}) => {
       const told = { log, metrics, progress, observer };
       closers.push(
@@ -147,6 +156,24 @@ async function openEventLog(
   closers.push(() => door.close());
   const place = `${embedded}, gRPC on ${door.host}:${door.port}`;
   return { eventLog: new EmbeddedEventLog(engine), place, engine };
+}
+
+/** Only nodes that devices connect to have anything to tell each other. */
+function redisOf(config: Config, log: Logger, closers: Closer[]): RedisPorts | undefined {
+  if (config.redisUrl === undefined || !config.roles.has('gateway')) return undefined;
+  const redis = openRedis({
+    url: config.redisUrl,
+    socketsPerUserMax: config.limits.socketsPerUserMax,
+    log: {
+      warn: (message) => {
+        log.warn({ from: 'redis' }, message);
+      },
+    },
+  });
+  closers.push(() => {
+    redis.close();
+  });
+  return redis;
 }
 
 async function embeddedPostgres(config: Config, log: Logger, closers: Closer[]): Promise<string> {

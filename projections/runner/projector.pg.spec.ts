@@ -12,7 +12,7 @@ import { LIVE_GROUP, LIVE_PROJECTIONS } from '../live';
 import { ignore, RowStatement, type Projection } from '../projection';
 import { verifyReadModels } from '../verify';
 import { readCheckpoints } from './checkpoints';
-import { LEASE_MS } from './lease';
+import { LEASE_MS } from '../../src/infrastructure/postgres/lease';
 import { BATCH_EVENTS_MAX, Projector, type ProjectorOptions, type ProjectorProgress } from './projector';
 
 const [ann, bob] = ['ann', 'bob'].map(userNamed) as [

@@ -9,7 +9,7 @@ import type { Projection } from '../projection';
 import { Batch, inOrder, type EncodedBatch } from './batch';
 import { readCheckpoints, writeCheckpoints } from './checkpoints';
 import { Intake, type Taken } from './intake';
-import { Lease, LEASE_MS, LeaseLost } from './lease';
+import { Lease, LEASE_MS, LeaseLost } from '../../src/infrastructure/postgres/lease';
 import { recordedOf } from './recorded-of';
 
 /** Events in one transaction at most. */

@@ -53,6 +53,16 @@ describe('configuration', () => {
     expect(sentencesOf({ [name]: value })).toEqual([sentence]);
   });
 
+  it('takes a Redis when all nodes have one key for tokens', () => {
+    const url = 'redis://cache:6379';
+    const secret = 'a secret of at least thirty-two bytes';
+    const given = loadConfig({ DATA_DIR: fresh(), REDIS_URL: url, JWT_SECRET: secret });
+    expect(given.redisUrl).toBe(url);
+    expect(sentencesOf({ REDIS_URL: url })).toEqual([
+      'JWT_SECRET must be set with REDIS_URL: each node has to take the tokens of all.',
+    ]);
+  });
+
   it('takes an event store elsewhere or a door to the one inside, not both', () => {
     const url = 'esdb+discover://cluster:2113';
     expect(loadConfig({ DATA_DIR: fresh(), EVENTSTORE_URL: url }).eventStoreUrl).toBe(url);

@@ -60,8 +60,8 @@ export function loadConfig(environment: Environment): Config {
       readSetting<unknown>(setting, environment, problems),
     ]),
   ) as Values;
-  if (values.redisUrl !== undefined) {
-    problems.push('REDIS_URL must be absent: this version keeps presence and fan-out in one process.');
+  if (values.redisUrl !== undefined && values.jwtSecret === undefined) {
+    problems.push('JWT_SECRET must be set with REDIS_URL: each node has to take the tokens of all.');
   }
   if (values.eventStoreUrl !== undefined && values.eventStoreGrpcPort !== undefined) {
     problems.push(

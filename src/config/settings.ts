@@ -97,7 +97,7 @@ export const SETTINGS = {
   redisUrl: setting(
     'REDIS_URL',
     undefined,
-    'Redis connection string; absent: presence and fan-out stay in this process',
+    'Redis connection string; absent: this node knows of no others',
     url('redis', 'rediss'),
   ),
   roles: setting(
@@ -223,7 +223,7 @@ export const SETTINGS = {
   socketsPerUserMax: setting(
     'SOCKETS_PER_USER_MAX',
     String(DEFAULT_LIMITS.socketsPerUserMax),
-    'sockets of one user on one node',
+    'sockets of one user, over all nodes',
     integer(1, 10_000),
   ),
 } as const;

@@ -11,10 +11,13 @@ import {
 import { FoldedInbox, FoldedProgress } from '../../test/support/folded-inbox';
 import { Executor } from '../application/executor';
 import { EventLog } from '../application/ports/event-log';
+import { NodeNotices } from '../application/ports/node-notices';
 import { ProjectionProgress } from '../application/ports/projection-progress';
 import { InboxReads } from '../application/ports/read-models';
+import { SignOuts } from './sign-outs';
 import { SocketControl } from '../application/ports/socket-control';
 import { CONFIG } from '../config/config';
+import { MemoryNodeNotices } from '../infrastructure/memory/memory-node-notices';
 import { MemoryEventLog } from '../infrastructure/memory/memory-event-log';
 import { Clock, SystemClock } from '../kernel/clock';
 import { asSeq } from '../kernel/ids';
@@ -35,6 +38,7 @@ describe('DeliveryModule', () => {
       { provide: CONFIG, useValue: configOf() },
       { provide: Clock, useValue: new SystemClock() },
       { provide: EventLog, useValue: log },
+      { provide: NodeNotices, useValue: new MemoryNodeNotices() },
       { provide: InboxReads, useValue: inbox },
       { provide: ProjectionProgress, useValue: new FoldedProgress(inbox) },
       { provide: Executor, useValue: world.executor },
@@ -49,7 +53,7 @@ describe('DeliveryModule', () => {
     const app = await built.init();
     const author = new Author(world, conversationOf(1));
     const device = new RecordingConnection(userOf(1));
-    expect(app.get(SocketControl)).toBe(app.get(Hub));
+    expect(app.get(SocketControl)).toBe(app.get(SignOuts));
     app.get(Hub).register(device, 's');
     await author.start([0, 1]);
     await author.say(0);

@@ -16,6 +16,7 @@ import { GapReader } from './gap-reader';
 import { Hub } from './hub';
 import { ReceiptAggregator } from './receipts';
 import { ReceiptSummaries } from './receipt-summaries';
+import { SignOuts } from './sign-outs';
 import { SyncDebts } from './sync-debts';
 import { SyncFromLog } from './sync-from-log';
 import { SyncInbox } from './sync-inbox';
@@ -42,7 +43,8 @@ const RECEIPTS_DRAIN_MS = 3_000;
     SyncFromLog,
     SyncInbox,
     SyncService,
-    { provide: SocketControl, useExisting: Hub },
+    SignOuts,
+    { provide: SocketControl, useExisting: SignOuts },
   ],
   exports: [Feed, Hub, ReceiptAggregator, SyncService, SocketControl],
 })

@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { SocketControl } from '../application/ports/socket-control';
+import type { SignedOut } from '../application/ports/socket-control';
 import { CONFIG, type Config } from '../config/config';
-import type { DeviceId, UserId } from '../kernel/ids';
+import type { UserId } from '../kernel/ids';
 import type { Connection } from './connection';
 
 type Registration =
@@ -16,14 +16,12 @@ const NONE: readonly Connection[] = [];
  * costs the same whether its user is in one conversation or in ten thousand.
  */
 @Injectable()
-export class Hub extends SocketControl {
+export class Hub {
   private readonly byUser = new Map<UserId, Connection[]>();
   /** The sign-in (refresh-token family) each connection was authenticated by, so that ending it ends them. */
   private readonly signIns = new Map<Connection, string>();
 
-  constructor(@Inject(CONFIG) private readonly config: Config) {
-    super();
-  }
+  constructor(@Inject(CONFIG) private readonly config: Config) {}
 
   /** Number of connections. */
   get size(): number {
@@ -69,10 +67,7 @@ export class Hub extends SocketControl {
     return this.byUser.keys();
   }
 
-  override signOut(
-    userId: UserId,
-    which: { readonly deviceId?: DeviceId; readonly signInId?: string },
-  ): void {
+  signOut(userId: UserId, which: SignedOut): void {
     for (const connection of this.connectionsOf(userId)) {
       if (which.deviceId !== undefined && which.deviceId !== connection.deviceId) continue;
       if (which.signInId !== undefined && which.signInId !== this.signIns.get(connection)) continue;

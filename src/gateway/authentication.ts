@@ -3,12 +3,14 @@ import { AccessTokens, type AccessClaims } from '../application/ports/access-tok
 import { DeviceRegistry, type DeviceSighting } from '../application/ports/device-registry';
 import { EventLog } from '../application/ports/event-log';
 import { PresenceStore } from '../application/ports/presence';
+import { SocketDirectory } from '../application/ports/socket-directory';
 import { CONFIG, type Config } from '../config/config';
 import { Hub } from '../delivery/hub';
 import { Clock } from '../kernel/clock';
 import { asDeviceId, toIso, type DeviceId } from '../kernel/ids';
 import { problem } from '../protocol/errors';
 import { refusal, withId, type Answer } from './answers';
+import { FrameRates } from './frame-rates';
 import type { Caller, Session } from './session';
 
 /** What a device says of itself beside its token. */
@@ -33,6 +35,8 @@ export class Authentication {
     private readonly log: EventLog,
     private readonly presence: PresenceStore,
     private readonly hub: Hub,
+    private readonly directory: SocketDirectory,
+    private readonly rates: FrameRates,
     private readonly clock: Clock,
   ) {}
 
@@ -50,9 +54,18 @@ export class Authentication {
       return;
     }
     const deviceId = asDeviceId(device.deviceId);
+    const key = { userId: claims.userId, deviceId, sessionId: session.sessionId };
+    // Nobody waits for `learn`: it only has to be there before the second message.
+    this.rates.learn(claims.userId);
+    const entry = await this.directory.register(key);
+    if (hasLeft(session)) {
+      await this.directory.unregister(key);
+      return;
+    }
     session.caller = { ...claims, deviceId };
-    if (this.hub.register(session, claims.signInId) === 'tooMany') {
+    if (entry === 'tooMany' || this.hub.register(session, claims.signInId) === 'tooMany') {
       session.caller = undefined;
+      await this.directory.unregister(key);
       const tooMany = problem('rate_limited', 'this user has too many sockets', {
         retryAfterMs: TOO_MANY_RETRY_MS,
       });
@@ -118,3 +131,6 @@ export class Authentication {
     });
   }
 }
+
+/** Asked again after every wait: a session may leave during it. */
+const hasLeft = (session: Session): boolean => !session.isOpen;

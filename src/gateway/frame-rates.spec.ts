@@ -1,15 +1,21 @@
 import type { Config } from '../config/config';
 import { asUserId } from '../kernel/ids';
+import { MemoryRateLimits } from '../infrastructure/memory/memory-rate-limits';
 import { DEFAULT_LIMITS } from '../protocol/limits';
 import { FrameRates, type RatedSocket } from './frame-rates';
 
 const limits = { ...DEFAULT_LIMITS, messagesPerSecond: 10, messagesBurst: 60, framesPerSecond: 50 };
-const rates = (rateLimits = true): FrameRates => new FrameRates({ rateLimits, limits } as Config);
+let now = 0;
+const rates = (rateLimits = true): FrameRates => {
+  now = 0;
+  return new FrameRates({ rateLimits, limits } as Config, new MemoryRateLimits(() => now));
+};
 const socket = (sessionId: string, userId?: string): RatedSocket => ({
   sessionId,
   caller: userId === undefined ? undefined : { userId: asUserId(userId) },
 });
-const granted = (one: FrameRates, of: RatedSocket, event: string, now: number): number => {
+const granted = (one: FrameRates, of: RatedSocket, event: string, at: number): number => {
+  now = at;
   for (let count = 0; ; count++) if (one.take(of, event, now) > 0 || count > 1_000) return count;
 };
 

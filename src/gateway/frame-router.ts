@@ -5,7 +5,7 @@ import { beginRoot, type Step } from '../application/ports/tracing';
 import { CONFIG, type Config } from '../config/config';
 import { uuidv7 } from '../kernel/uuid';
 import { problem } from '../protocol/errors';
-import { CLIENT_FRAME_NAMES } from '../protocol/frames';
+import { CLIENT_FRAME_NAMES, type ClientFrameName } from '../protocol/frames';
 import { invalidInput, refusal, withId, type Answer } from './answers';
 import { parseClientFrame } from './client-frame';
 import { frameErrors, isClientFrameName } from './frame-rules';
@@ -18,6 +18,19 @@ import type { Session } from './session';
 
 /** What Nest made of a `@SubscribeMessage` method; undefined: it has answered already, or says nothing. */
 export type FrameHandler = (incoming: object) => Promise<Answer | undefined>;
+
+/** What a person does; the rest a device sends by itself, also from a pocket. */
+const BY_HAND: ReadonlySet<string> = new Set<ClientFrameName>([
+  'message.send',
+  'message.edit',
+  'message.delete',
+  'reaction.set',
+  'read',
+  'typing',
+  'focus',
+  'presence.set',
+  'call.signal',
+]);
 
 interface Frame {
   readonly event: string;
@@ -97,6 +110,7 @@ export class FrameRouter implements OnApplicationBootstrap {
     if (!isClientFrameName(event)) return invalidInput([{ field: 'event', message: 'unknown event' }]);
     const errors = frameErrors(event, data, this.config.limits);
     if (errors.length > 0) return invalidInput(errors);
+    if (BY_HAND.has(event)) session.used();
     const step = beginRoot(`frame ${event}`, undefined, { 'parley.session': session.sessionId });
     const answer = await this.handled(session, { event, id, data }, step);
     if (answer?.event === 'error') this.noteRefusal(session, { event, id, data }, answer.data.code, step);

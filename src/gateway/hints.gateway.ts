@@ -85,7 +85,10 @@ export class HintsGateway {
     }
     // A session that closed meanwhile has been forgotten before it watched: nobody else would forget it again.
     if (!session.isOpen) this.watch.forget(session);
-    return this.asHint(async () => ok({ presences: (await this.presence.get(userIds)).map(toPresenceDto) }));
+    return this.asHint(async () => {
+      await this.watch.following(userIds);
+      return ok({ presences: (await this.presence.get(userIds)).map(toPresenceDto) });
+    });
   }
 
   @SubscribeMessage('presence.unwatch')

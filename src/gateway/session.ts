@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { PRESENCE_IDLE_MS } from '../application/ports/presence';
 import type { Connection, Push } from '../delivery/connection';
 import type { ConversationId, DeviceId, Millis, Seq, UserId } from '../kernel/ids';
 import { uuidv7 } from '../kernel/uuid';
@@ -32,7 +33,7 @@ export interface SessionHost {
   /** Milliseconds of a clock that nobody sets. */
   readonly now: () => number;
   handle(session: Session, message: Inbound): Promise<void>;
-  /** The session has sent a ping: its presence is still good. */
+  /** The session has sent a ping, or its device is in use again: its presence is still good. */
   alive(session: Session): void;
   /** The session takes part in nothing from now on; called once, before its socket is closed. */
   leaving(session: Session): void;
@@ -58,6 +59,8 @@ export class Session implements Connection, LaneOwner, OutboundEvents {
   hasSynced = false;
   /** Frames refused for their rate, one shortly after another. */
   private breaches = 0;
+  /** When somebody last used the device. */
+  private usedAt: number;
   private lastBreachAt = 0;
   private readonly openedAt: number;
   private pingedAt: number;
@@ -72,7 +75,7 @@ export class Session implements Connection, LaneOwner, OutboundEvents {
     private readonly wire: Socket,
     private readonly host: SessionHost,
   ) {
-    this.openedAt = this.pingedAt = this.heardAt = host.now();
+    this.openedAt = this.pingedAt = this.heardAt = this.usedAt = host.now();
     this.outbound = new OutboundQueue(wire, host.limits, this, host.now);
     this.lane = new Lane(this, host.limits);
   }
@@ -92,6 +95,18 @@ export class Session implements Connection, LaneOwner, OutboundEvents {
 
   get outboundBytes(): number {
     return this.outbound.bytes;
+  }
+
+  /** Nobody has used the device for some minutes: what it sends by itself does not count. */
+  get isIdle(): boolean {
+    return this.host.now() - this.usedAt >= PRESENCE_IDLE_MS;
+  }
+
+  /** Somebody has used the device. */
+  used(): void {
+    const wasIdle = this.isIdle;
+    this.usedAt = this.host.now();
+    if (wasIdle) this.host.alive(this);
   }
 
   push(push: Push): void {

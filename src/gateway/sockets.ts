@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Inject, Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
 import { EphemeralBus, PresenceStore, type EphemeralFrame } from '../application/ports/presence';
+import { SocketDirectory } from '../application/ports/socket-directory';
 import { CONFIG, type Config } from '../config/config';
 import { Hub } from '../delivery/hub';
 import { ReceiptAggregator } from '../delivery/receipts';
@@ -32,6 +33,7 @@ export class Sockets implements SessionHost, OnModuleDestroy {
   private readonly sessions = new Set<Session>();
   private readonly timer: NodeJS.Timeout;
   private readonly endBus: () => void;
+  private readonly endDisplaced: () => void;
   private lastTick = monotonicNow();
   private drained: Promise<void> | undefined;
 
@@ -46,6 +48,7 @@ export class Sockets implements SessionHost, OnModuleDestroy {
     private readonly presence: PresenceStore,
     private readonly watch: PresenceWatch,
     private readonly clock: Clock,
+    private readonly directory: SocketDirectory,
     bus: EphemeralBus,
   ) {
     this.heartbeatMs = config.heartbeatMs;
@@ -55,6 +58,10 @@ export class Sockets implements SessionHost, OnModuleDestroy {
     }, limits.tickMs);
     this.endBus = bus.subscribe((frame) => {
       this.pass(frame);
+    });
+    this.endDisplaced = directory.onDisplaced(({ userId, sessionId }) => {
+      const older = this.hub.connectionsOf(userId).find((one) => one.sessionId === sessionId);
+      older?.close('signedOut');
     });
   }
 
@@ -109,6 +116,7 @@ export class Sockets implements SessionHost, OnModuleDestroy {
     await this.drain();
     clearInterval(this.timer);
     this.endBus();
+    this.endDisplaced();
   }
 
   handle(session: Session, message: Inbound): Promise<void> {
@@ -118,7 +126,11 @@ export class Sockets implements SessionHost, OnModuleDestroy {
   alive(session: Session): void {
     if (session.caller === undefined) return;
     const { userId, deviceId } = session.caller;
-    this.ignoring(this.presence.beat({ userId, deviceId, sessionId: session.sessionId }));
+    const key = { userId, deviceId, sessionId: session.sessionId };
+    this.ignoring(this.presence.beat(key, session.isIdle ? 'idle' : 'active'));
+    void this.directory.refresh(key).then((entry) => {
+      if (entry === 'displaced') session.close('signedOut');
+    });
   }
 
   leaving(session: Session): void {
@@ -126,7 +138,9 @@ export class Sockets implements SessionHost, OnModuleDestroy {
     this.hub.unregister(session);
     this.watch.forget(session);
     const { userId, deviceId } = session.caller;
-    this.ignoring(this.presence.leave({ userId, deviceId, sessionId: session.sessionId }));
+    const key = { userId, deviceId, sessionId: session.sessionId };
+    this.ignoring(this.presence.leave(key));
+    void this.directory.unregister(key);
   }
 
   silent(_session: Session): void {

@@ -5,6 +5,7 @@ import { UserDirectory } from '../application/ports/user-directory';
 import { Accounts } from './accounts';
 import { Blocks } from './blocks';
 import { Devices } from './devices';
+import { EndedSignIns } from './ended-sign-ins';
 import { ExpiredSignIns } from './expired-sign-ins';
 import { JwtAccessTokens } from './jwt-access-tokens';
 import { LoginAttempts } from './login-attempts';
@@ -20,6 +21,7 @@ import { SignIns } from './sign-ins';
     Accounts,
     Blocks,
     Devices,
+    EndedSignIns,
     ExpiredSignIns,
     JwtAccessTokens,
     LoginAttempts,

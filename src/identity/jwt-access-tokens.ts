@@ -12,15 +12,15 @@ export const AUDIENCE = 'parley';
 const CLOCK_SKEW_SECONDS = 5;
 /** Verified tokens remembered, so that a busy REST client costs one signature check, not one a request. */
 export const VERIFIED_TOKENS_MAX = 10_000;
-/** Sign-ins ended on this node, remembered for as long as an access token lives. */
+/** Ended sign-ins, remembered for as long as an access token lives. */
 export const ENDED_SIGN_INS_MAX = 100_000;
 const TOKEN_LENGTH_MAX = 8_192;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /**
  * Access tokens are JWTs (RFC 7519) signed with HMAC-SHA256 and the node's secret: any node checks them
- * without a store. They are short-lived instead of revocable; only the node that ended a sign-in also refuses
- * its tokens at once.
+ * without a store. The node that ends a sign-in refuses its tokens at once; the others do as soon as they hear of
+ * it (see EndedSignIns).
  */
 @Injectable()
 export class JwtAccessTokens extends AccessTokens {

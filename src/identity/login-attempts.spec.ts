@@ -1,16 +1,9 @@
 import type { Config } from '../config/config';
-import { Clock } from '../kernel/clock';
-import { asMillis, type Millis } from '../kernel/ids';
+import { MemoryRateLimits } from '../infrastructure/memory/memory-rate-limits';
 import { LOGIN_ATTEMPTS_BURST, LoginAttempts } from './login-attempts';
 
-class StillClock extends Clock {
-  now(): Millis {
-    return asMillis(0);
-  }
-}
-
 const attemptsWith = (rateLimits: boolean): LoginAttempts =>
-  new LoginAttempts(new StillClock(), { rateLimits } as Config);
+  new LoginAttempts(new MemoryRateLimits(() => 0), { rateLimits } as Config);
 
 describe('LoginAttempts', () => {
   it('lets the burst through and then says how long to wait', () => {

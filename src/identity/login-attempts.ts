@@ -1,7 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
+import { RateLimits, type RateLimit } from '../application/ports/rate-limits';
 import { CONFIG, type Config } from '../config/config';
-import { Clock } from '../kernel/clock';
-import { TokenBuckets } from '../kernel/token-bucket';
 
 /** Wrong passwords that one address may try on one account at once, and how fast it may go on. */
 export const LOGIN_ATTEMPTS_BURST = 10;
@@ -15,26 +14,29 @@ export const LOGIN_ATTEMPTS_KEYS_MAX = 50_000;
  */
 @Injectable()
 export class LoginAttempts {
-  private readonly buckets = new TokenBuckets(
-    LOGIN_ATTEMPTS_PER_SECOND,
-    LOGIN_ATTEMPTS_BURST,
-    LOGIN_ATTEMPTS_KEYS_MAX,
-  );
+  private readonly attempts: RateLimit;
 
   constructor(
-    private readonly clock: Clock,
+    rates: RateLimits,
     @Inject(CONFIG) private readonly config: Config,
-  ) {}
+  ) {
+    this.attempts = rates.open({
+      name: 'login',
+      perSecond: LOGIN_ATTEMPTS_PER_SECOND,
+      burst: LOGIN_ATTEMPTS_BURST,
+      keysMax: LOGIN_ATTEMPTS_KEYS_MAX,
+    });
+  }
 
   /** Counts an attempt. @returns 0 when it may be made, else the milliseconds to wait */
   attempt(usernameKey: string, address: string): number {
     if (!this.config.rateLimits) return 0;
-    return this.buckets.take(keyOf(usernameKey, address), this.clock.now());
+    return this.attempts.take(keyOf(usernameKey, address));
   }
 
   /** The password was right: the attempts before it were the owner's. */
   succeeded(usernameKey: string, address: string): void {
-    this.buckets.forgive(keyOf(usernameKey, address));
+    this.attempts.forgive(keyOf(usernameKey, address));
   }
 }
 

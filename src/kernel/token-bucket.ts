@@ -34,6 +34,11 @@ export class TokenBuckets {
     return granted ? 0 : Math.max(1, Math.ceil(over - TOLERANCE_MS));
   }
 
+  /** Somebody else has let the key spend: its bucket lacks at least what takes `debtMs` to flow back. */
+  owe(key: string, now: number, debtMs: number): void {
+    if (debtMs > this.debtOf(key, now)) this.remember(key, now + Math.min(debtMs, this.debtMaxMs));
+  }
+
   /** Fills the key's bucket again, as after a login that succeeded. */
   forgive(key: string): void {
     this.fullAt.delete(key);

@@ -12,6 +12,15 @@ class TestStore extends PresenceStore {
   set = (): Promise<void> => Promise.resolve();
   leave = (): Promise<void> => Promise.resolve();
   get = (): Promise<readonly PresenceView[]> => Promise.resolve([]);
+  readonly followed: UserId[] = [];
+  readonly unfollowed: UserId[] = [];
+  follow(userIds: readonly UserId[]): Promise<void> {
+    this.followed.push(...userIds);
+    return Promise.resolve();
+  }
+  unfollow(userIds: readonly UserId[]): void {
+    this.unfollowed.push(...userIds);
+  }
   onChange(listener: (presence: PresenceView) => void): () => void {
     this.listener = listener;
     return () => (this.listener = undefined);

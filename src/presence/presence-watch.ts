@@ -31,7 +31,7 @@ export class PresenceWatch implements OnModuleDestroy {
 
   constructor(
     @Inject(CONFIG) private readonly config: Config,
-    store: PresenceStore,
+    private readonly store: PresenceStore,
     private readonly metrics: Metrics,
   ) {
     this.endChanges = store.onChange((view) => {
@@ -57,6 +57,14 @@ export class PresenceWatch implements OnModuleDestroy {
     }
     if (watched.size > 0) this.watchedBy.set(watcher, watched);
     return 'watching';
+  }
+
+  /**
+   * Resolves when every change of those of them who are watched here will be told. Asked after that, the store
+   * answers nothing that a later change does not correct. Rejects while the store is down.
+   */
+  async following(userIds: readonly UserId[]): Promise<void> {
+    await this.store.follow(userIds.filter((userId) => this.watchersOf.has(userId)));
   }
 
   unwatch(watcher: Watcher, userIds: readonly UserId[]): void {
@@ -103,6 +111,8 @@ export class PresenceWatch implements OnModuleDestroy {
   private leave(userId: UserId, watcher: Watcher): void {
     const watchers = this.watchersOf.get(userId);
     watchers?.delete(watcher);
-    if (watchers?.size === 0) this.watchersOf.delete(userId);
+    if (watchers?.size !== 0) return;
+    this.watchersOf.delete(userId);
+    this.store.unfollow([userId]);
   }
 }

@@ -9,6 +9,9 @@ import { AccessTokens, type AccessClaims } from '../../src/application/ports/acc
 import { DeviceRegistry } from '../../src/application/ports/device-registry';
 import { EventLog } from '../../src/application/ports/event-log';
 import { EphemeralBus, PresenceStore } from '../../src/application/ports/presence';
+import { NodeNotices } from '../../src/application/ports/node-notices';
+import { RateLimits } from '../../src/application/ports/rate-limits';
+import { SocketDirectory } from '../../src/application/ports/socket-directory';
 import { CONFIG, type Config } from '../../src/config/config';
 import type { Connection, Push } from '../../src/delivery/connection';
 import { Hub } from '../../src/delivery/hub';
@@ -20,6 +23,9 @@ import { GatewayModule } from '../../src/gateway/gateway.module';
 import { ParleyWsAdapter } from '../../src/gateway/parley-ws.adapter';
 import { Sockets } from '../../src/gateway/sockets';
 import { MemoryEphemeralBus } from '../../src/infrastructure/memory/memory-ephemeral-bus';
+import { MemoryNodeNotices } from '../../src/infrastructure/memory/memory-node-notices';
+import { MemoryRateLimits } from '../../src/infrastructure/memory/memory-rate-limits';
+import { MemorySocketDirectory } from '../../src/infrastructure/memory/memory-socket-directory';
 import { MemoryPresenceStore } from '../../src/infrastructure/memory/memory-presence-store';
 import { Clock, SystemClock } from '../../src/kernel/clock';
 import { Metrics } from '../../src/observability/metrics';
@@ -135,6 +141,13 @@ export async function startGateway(options: HarnessOptions = {}): Promise<Gatewa
     { provide: EventLog, useValue: { epoch: () => Promise.resolve('epoch-1') } },
     { provide: PresenceStore, useClass: MemoryPresenceStore },
     { provide: EphemeralBus, useClass: MemoryEphemeralBus },
+    { provide: NodeNotices, useClass: MemoryNodeNotices },
+    { provide: RateLimits, useValue: new MemoryRateLimits() },
+    {
+      provide: SocketDirectory,
+      useFactory: (clock: Clock) => new MemorySocketDirectory(clock, config.limits.socketsPerUserMax),
+      inject: [Clock],
+    },
     { provide: CommandBus, useValue: { execute: (command: object) => backstage.execute(command) } },
     { provide: Executor, useValue: { state: (id: string) => backstage.state(id) } },
     {

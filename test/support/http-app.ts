@@ -5,6 +5,7 @@ import { Test } from '@nestjs/testing';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { AccessTokens, type AccessClaims } from '../../src/application/ports/access-tokens';
 import { UserDirectory } from '../../src/application/ports/user-directory';
+import { RateLimits } from '../../src/application/ports/rate-limits';
 import { CONFIG, type Config } from '../../src/config/config';
 import { EDGE_OPTIONS, setUpEdge } from '../../src/http/edge';
 import { HttpModule } from '../../src/http/http.module';
@@ -13,6 +14,7 @@ import { Blocks } from '../../src/identity/blocks';
 import { Devices } from '../../src/identity/devices';
 import { Profiles } from '../../src/identity/profiles';
 import { SignIns } from '../../src/identity/sign-ins';
+import { MemoryRateLimits } from '../../src/infrastructure/memory/memory-rate-limits';
 import { Clock, SystemClock } from '../../src/kernel/clock';
 import { asMillis, asUserId } from '../../src/kernel/ids';
 import { HealthChecks } from '../../src/observability/health';
@@ -51,6 +53,7 @@ export async function startHttpApp(config: Partial<Config> = {}) {
     { provide: CONFIG, useValue: { rateLimits: true, limits: DEFAULT_LIMITS, ...config } },
     { provide: Clock, useClass: SystemClock },
     { provide: AccessTokens, useClass: OneToken },
+    { provide: RateLimits, useValue: new MemoryRateLimits() },
     { provide: CommandBus, useValue: fakes.commands },
     { provide: QueryBus, useValue: fakes.queries },
     { provide: Accounts, useValue: fakes.accounts },

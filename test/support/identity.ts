@@ -7,6 +7,7 @@ import { LoginAttempts } from '../../src/identity/login-attempts';
 import { PasswordHasher } from '../../src/identity/password-hasher';
 import { Profiles } from '../../src/identity/profiles';
 import { SignIns } from '../../src/identity/sign-ins';
+import { MemoryRateLimits } from '../../src/infrastructure/memory/memory-rate-limits';
 import type { Database } from '../../src/infrastructure/postgres/database';
 import { Clock } from '../../src/kernel/clock';
 import { asMillis, type Millis, type UserId } from '../../src/kernel/ids';
@@ -29,8 +30,12 @@ interface SignOut {
 
 class RecordedSignOuts extends SocketControl {
   readonly calls: SignOut[] = [];
+  readonly here: SignOut[] = [];
   signOut(userId: string, which: object): void {
     this.calls.push({ userId, which });
+  }
+  signOutHere(userId: string, which: object): void {
+    this.here.push({ userId, which });
   }
 }
 
@@ -51,7 +56,12 @@ export function identityOn(database: Database) {
   const signIns = new SignIns(database, tokens, sockets, clock, config);
   const devices = new Devices(database, signIns, sockets, clock);
   const hasher = new PasswordHasher(new Metrics());
-  const accounts = new Accounts(database, hasher, new LoginAttempts(clock, config), clock);
+  const accounts = new Accounts(
+    database,
+    hasher,
+    new LoginAttempts(new MemoryRateLimits(() => clock.at), config),
+    clock,
+  );
   const newUser = async (
     username = `user${++names}`,
   ): Promise<{ readonly id: UserId; readonly username: string }> => {
@@ -60,7 +70,7 @@ export function identityOn(database: Database) {
     return { id: registered.userId, username };
   };
   const profiles = new Profiles(database);
-  return { clock, tokens, signIns, devices, accounts, profiles, newUser, signedOut: sockets.calls };
+  return { clock, tokens, signIns, devices, accounts, profiles, newUser, sockets, signedOut: sockets.calls };
 }
 
 export type TestIdentity = ReturnType<typeof identityOn>;

@@ -11,6 +11,7 @@ import { PostgresInboxReads } from '../../src/infrastructure/postgres/inbox-read
 import { PostgresMessageIndex } from '../../src/infrastructure/postgres/message-index';
 import { SystemClock } from '../../src/kernel/clock';
 import { loggerOptions } from '../../src/observability/logging';
+import { MemoryRateLimits } from '../../src/infrastructure/memory/memory-rate-limits';
 import { Metrics } from '../../src/observability/metrics';
 import { openStores, type Stores } from '../../src/stores';
 import { importArguments, USAGE, WrongArguments, type ImportArguments } from './arguments';
@@ -51,7 +52,7 @@ function targetOn(
   const accounts = new Accounts(
     stores.database,
     new PasswordHasher(new Metrics()),
-    new LoginAttempts(clock, config),
+    new LoginAttempts(new MemoryRateLimits(), config),
     clock,
   );
   return {

@@ -1,5 +1,7 @@
 import type { DeviceId, Millis, UserId } from '../../kernel/ids';
 
+/** A device that nobody has touched for this long is `away`, unless it says otherwise. */
+export const PRESENCE_IDLE_MS = 300_000;
 /** A session that says nothing for this long is gone. */
 export const PRESENCE_TTL_MS = 60_000;
 /** How long a user whose last session left still looks present, so that a reconnect does not flap. */
@@ -16,6 +18,9 @@ export interface PresenceView {
   readonly customStatus?: string;
 }
 
+/** `idle`: nobody has touched the device for PRESENCE_IDLE_MS; an `online` session then counts as `away`. */
+export type Activity = 'active' | 'idle';
+
 export interface SessionKey {
   readonly userId: UserId;
   readonly deviceId: DeviceId;
@@ -25,12 +30,21 @@ export interface SessionKey {
 /** Hints only (DESIGN.md section 1): every entry expires by itself, nothing waits for this on the message path. */
 export abstract class PresenceStore {
   /** Called at connect and with every heartbeat; the session counts as present for PRESENCE_TTL_MS. */
-  abstract beat(session: SessionKey): Promise<void>;
+  abstract beat(session: SessionKey, activity?: Activity): Promise<void>;
   abstract set(session: SessionKey, status: OwnStatus, customStatus?: string): Promise<void>;
   /** The session ended; `offline` is announced PRESENCE_GRACE_MS later unless another one is there. */
   abstract leave(session: SessionKey): Promise<void>;
   abstract get(userIds: readonly UserId[]): Promise<readonly PresenceView[]>;
-  /** Changes of any user's presence, as they become visible to others. @returns a function that ends it */
+  /**
+   * From now on changes of these users are told to listeners of this node. Idempotent. May reject when the store is
+   * down: they are followed all the same, as soon as it is back.
+   */
+  abstract follow(userIds: readonly UserId[]): Promise<void>;
+  abstract unfollow(userIds: readonly UserId[]): void;
+  /**
+   * Changes of followed users (and perhaps of others), as they become visible to others. After the store was away
+   * followed users are told again as they are then. @returns a function that ends it
+   */
   abstract onChange(listener: (presence: PresenceView) => void): () => void;
 }
 

@@ -3,6 +3,7 @@ import {
   PRESENCE_GRACE_MS,
   PRESENCE_TTL_MS,
   PresenceStore,
+  type Activity,
   type OwnStatus,
   type PresenceStatus,
   type PresenceView,
@@ -24,6 +25,7 @@ interface Entry {
   expiresAt: number;
   /** Left, and only kept through the grace. */
   hasLeft: boolean;
+  isIdle: boolean;
 }
 
 interface Person {
@@ -55,16 +57,23 @@ export class MemoryPresenceStore extends PresenceStore implements OnModuleDestro
     clearInterval(this.timer);
   }
 
-  override beat(session: SessionKey): Promise<void> {
+  override beat(session: SessionKey, activity: Activity = 'active'): Promise<void> {
     const { person, entry, now } = this.entryOf(session);
     entry.expiresAt = now + PRESENCE_TTL_MS;
+    entry.isIdle = activity === 'idle';
     this.settle(session.userId, person, now, true);
     return Promise.resolve();
   }
 
   override set(session: SessionKey, status: OwnStatus, customStatus?: string): Promise<void> {
     const { person, entry, now } = this.entryOf(session);
-    Object.assign(entry, { status, customStatus, setAt: now, expiresAt: now + PRESENCE_TTL_MS });
+    Object.assign(entry, {
+      status,
+      customStatus,
+      setAt: now,
+      isIdle: false,
+      expiresAt: now + PRESENCE_TTL_MS,
+    });
     this.settle(session.userId, person, now, true);
     return Promise.resolve();
   }
@@ -92,6 +101,15 @@ export class MemoryPresenceStore extends PresenceStore implements OnModuleDestro
         return this.viewOf(userId);
       }),
     );
+  }
+
+  /** Everything is told anyway. */
+  override follow(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  override unfollow(): void {
+    return;
   }
 
   override onChange(listener: (presence: PresenceView) => void): () => void {
@@ -126,7 +144,14 @@ export class MemoryPresenceStore extends PresenceStore implements OnModuleDestro
     for (const [id, entry] of person.sessions) if (entry.hasLeft) person.sessions.delete(id);
     let entry = person.sessions.get(sessionId);
     if (entry === undefined) {
-      entry = { status: 'online', customStatus: undefined, setAt: now, expiresAt: now, hasLeft: false };
+      entry = {
+        status: 'online',
+        customStatus: undefined,
+        setAt: now,
+        expiresAt: now,
+        hasLeft: false,
+        isIdle: false,
+      };
       person.sessions.set(sessionId, entry);
     }
     return { person, entry, now };
@@ -139,8 +164,8 @@ export class MemoryPresenceStore extends PresenceStore implements OnModuleDestro
   private settle(userId: UserId, person: Person, now: Millis, isSign: boolean): void {
     for (const [id, { expiresAt }] of person.sessions) if (expiresAt <= now) person.sessions.delete(id);
     const best = mostPresent(person.sessions.values());
-    const status: PresenceStatus =
-      best === undefined || best.status === 'invisible' ? 'offline' : best.status;
+    const visible = best === undefined ? 'invisible' : shown(best);
+    const status: PresenceStatus = visible === 'invisible' ? 'offline' : visible;
     const customStatus = status === 'offline' ? undefined : best?.customStatus;
     const hasChanged = status !== person.status || customStatus !== person.customStatus;
     const wasVisible = person.status !== 'offline' || status !== 'offline';
@@ -176,12 +201,14 @@ export class MemoryPresenceStore extends PresenceStore implements OnModuleDestro
   }
 }
 
+const shown = ({ status, isIdle }: Entry): OwnStatus => (status === 'online' && isIdle ? 'away' : status);
+
 function mostPresent(entries: Iterable<Entry>): Entry | undefined {
   let best: Entry | undefined;
   for (const entry of entries) {
     if (best === undefined) best = entry;
     else {
-      const lead = RANK[entry.status] - RANK[best.status];
+      const lead = RANK[shown(entry)] - RANK[shown(best)];
       if (lead > 0 || (lead === 0 && entry.setAt > best.setAt)) best = entry;
     }
   }

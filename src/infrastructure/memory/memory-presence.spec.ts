@@ -25,6 +25,7 @@ presenceContract('memory', () => {
       store.sweep();
       return Promise.resolve();
     },
+    settled: () => Promise.resolve(),
     close: () => {
       store.onModuleDestroy();
       return Promise.resolve();

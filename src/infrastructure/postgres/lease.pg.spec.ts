@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createTestDatabase, type TestDatabase } from '../../test/support/postgres';
-import { readCheckpoints, writeCheckpoints } from './checkpoints';
+import { createTestDatabase, type TestDatabase } from '../../../test/support/postgres';
+import { readCheckpoints, writeCheckpoints } from '../../../projections/runner/checkpoints';
 import { Lease, LeaseLost } from './lease';
 
 const GROUP = 'group';

@@ -1,6 +1,6 @@
 import type { PoolClient } from 'pg';
-import { StoreUnavailable } from '../../src/application/ports/store-unavailable';
-import type { Database, Queryable } from '../../src/infrastructure/postgres/database';
+import { StoreUnavailable } from '../../application/ports/store-unavailable';
+import type { Database, Queryable } from './database';
 
 /** How long a holder that has gone silent keeps others waiting. */
 export const LEASE_MS = 10_000;
@@ -103,6 +103,16 @@ export class Lease {
        FROM read.leases WHERE name = $1 AND token = $2 FOR SHARE`,
       [this.name, this.token, schema, String(IDLE_IN_TRANSACTION_MS)],
       'lease.fence',
+    );
+    if (rows.length === 0) throw this.taken();
+  }
+
+  /** The fence without what projecting wants beside it. @throws LeaseLost */
+  async check(client: Queryable): Promise<void> {
+    const rows = await client.query(
+      'SELECT FROM read.leases WHERE name = $1 AND token = $2 FOR SHARE',
+      [this.name, this.token],
+      'lease.check',
     );
     if (rows.length === 0) throw this.taken();
   }

@@ -1,0 +1,49 @@
+import { Logger } from '@nestjs/common';
+import { ephemeralBusContract, presenceContract } from '../../contracts/presence.contract';
+import { rateLimitsContract } from '../../contracts/rate-limits.contract';
+import { SOCKETS_MAX, socketDirectoryContract } from '../../contracts/socket-directory.contract';
+import { redisNode } from '../../support/redis-ports';
+import { describeWithRedis, RedisServer } from '../../support/redis-server';
+
+Logger.overrideLogger(false);
+
+// In a cluster of one node: whatever lies in two slots is refused there, as it would be in a real one.
+describe.each(['alone', 'cluster'] as const)('redis, %s', (mode) => {
+  describeWithRedis(`contracts over redis (${mode})`, () => {
+    let server: RedisServer;
+    beforeAll(async () => {
+      server = await RedisServer.start(mode);
+    });
+    afterAll(async () => {
+      await server.stop();
+    });
+    const open = async () => {
+      const node = await redisNode(server.url, SOCKETS_MAX);
+      return {
+        node,
+        store: node.presence,
+        bus: node.bus,
+        rates: node.rates,
+        directory: node.directory,
+        settled: () => node.settled(),
+        advance: (ms: number): Promise<void> => {
+          node.shift += ms;
+          return node.presence.sweep();
+        },
+        close: (): Promise<void> => {
+          node.close();
+          return Promise.resolve();
+        },
+      };
+    };
+    const atOnce = async () => {
+      const opened = await open();
+      return { ...opened, advance: (ms: number): void => void (opened.node.shift += ms) };
+    };
+
+    presenceContract(`redis, ${mode}`, open);
+    ephemeralBusContract(`redis, ${mode}`, open);
+    rateLimitsContract(`redis, ${mode}`, atOnce);
+    socketDirectoryContract(`redis, ${mode}`, atOnce);
+  });
+});
