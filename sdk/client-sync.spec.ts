@@ -74,6 +74,33 @@ describe('catching up', () => {
     expect(heard).toEqual(['0:a', '1:b', '2:c']);
   });
 
+  it('keeps a very large conversation that is not on screen for later, and asks for one it does not know', async () => {
+    const client = device();
+    await client.connect();
+    server.say(ROOM, 'a');
+    await settle();
+    server.say(ROOM, 'b', { lost: true });
+    server.say(ROOM, 'c', { lost: true });
+    server.push({
+      event: 'conversation.activity',
+      data: { conversationId: ROOM, headSeq: 2, headOrdinal: 3 },
+    });
+    await settle();
+    const room = client.conversations.get(ROOM);
+    expect([room?.lastOrdinal, room?.announcedMessages]).toEqual([1, 2]);
+    const syncs = (): number => server.socket.received.filter(({ event }) => event === 'sync').length;
+    expect(syncs()).toBe(2);
+    server.push({ event: 'resync', data: { conversationIds: [ROOM] } });
+    await settle();
+    expect([room?.lastOrdinal, room?.announcedMessages]).toEqual([3, 0]);
+    server.push({
+      event: 'conversation.activity',
+      data: { conversationId: 'new', headSeq: 0, headOrdinal: 0 },
+    });
+    await settle();
+    expect(syncs()).toBe(4);
+  });
+
   it('takes a hole in live pushes for what it is: not meant for this device', async () => {
     const client = device();
     const heard = record(client);

@@ -1,5 +1,5 @@
 import type { EventFrame } from '../src/protocol/events';
-import type { ClientFrameData, ServerFrame } from '../src/protocol/frames';
+import type { ClientFrameData, ServerFrame, ServerFrameData } from '../src/protocol/frames';
 import type { ClientOptions, Recipient, SendContent, SendOptions, Sent } from './client-options';
 import { Connection, type Ready, type SocketConstructor } from './connection';
 import { LocalConversations } from './conversations';
@@ -298,13 +298,22 @@ export class ParleyClient {
 
   private push(frame: ServerFrame): void {
     if (isStored(frame)) this.synchronizer.push(frame);
-    else if (isHint(frame)) this.emitTyped(frame.event, frame.data);
-    else if (frame.event === 'error') this.report(new ParleyError(frame.data as ParleyError['problem']));
+    else if (isHint(frame)) {
+      if (frame.event === 'conversation.activity') this.announce(frame.data);
+      this.emitTyped(frame.event, frame.data);
+    } else if (frame.event === 'error') this.report(new ParleyError(frame.data as ParleyError['problem']));
     else if (frame.event === 'resync') {
       this.emitter.emit('resync', frame.data);
       this.synchronizer.resync();
     }
     // What is left answers somebody who no longer waits, or is news from a newer server.
+  }
+
+  /** A very large conversation that is not on screen: its events come by the sync that focusing it leads to. */
+  private announce({ conversationId, headSeq, headOrdinal }: ServerFrameData<'conversation.activity'>): void {
+    const known = this.conversations.get(conversationId);
+    if (known === undefined) this.synchronizer.resync();
+    else known.announce(headSeq, headOrdinal);
   }
 
   private handOver(frame: EventFrame, from: 'push' | 'page'): void {

@@ -28,6 +28,8 @@ export class LocalConversation {
   /** Delivered and read cursors of the others, as far as this device is told. */
   readonly deliveredBy = new Map<string, number>();
   readonly readBy = new Map<string, number>();
+  /** How far a very large conversation that is not on screen is known to have got. */
+  private announced = { headSeq: -1, headOrdinal: 0 };
   /** Counts of a summary include everything up to here; events at or below must not count again. */
   private countedUpTo = -1;
 
@@ -95,6 +97,17 @@ export class LocalConversation {
     this.readUpTo = Math.max(this.readUpTo, summary.readUpTo);
     this.countedUpTo = summary.headSeq;
     this.unread = summary.unreadCount + this.unreadAfter(summary.headSeq);
+  }
+
+  /** Messages that this device has only been told of: focusing the conversation brings them. */
+  get announcedMessages(): number {
+    const { headSeq, headOrdinal } = this.announced;
+    return headSeq > this.headSeq ? Math.max(0, headOrdinal - this.lastOrdinal) : 0;
+  }
+
+  /** From `conversation.activity`. */
+  announce(headSeq: number, headOrdinal: number): void {
+    if (headSeq > this.announced.headSeq) this.announced = { headSeq, headOrdinal };
   }
 
   /** This user has read up to and including `upTo`, here or on another device. */

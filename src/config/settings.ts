@@ -187,8 +187,8 @@ export const SETTINGS = {
   membersMax: setting(
     'MEMBERS_MAX',
     String(DEFAULT_LIMITS.membersMax),
-    'most members of a group',
-    integer(2, 1_000),
+    'most members of a group, up to 10000; above 1000 live events go only to devices that focus it',
+    integer(2, 10_000),
   ),
   syncCursorsMax: setting(
     'SYNC_CURSORS_MAX',

@@ -6,7 +6,7 @@ import { fromStored, type EventMetadata } from '../domain/conversation/codec';
 import type { Recorded } from '../domain/conversation/events';
 import { fromSnapshot } from '../domain/conversation/snapshot';
 import { conversationStream, snapshotStream } from '../domain/conversation/streams';
-import { asSeq, toRevision, toSeq, type ConversationId, type Seq } from '../kernel/ids';
+import { asOrdinal, asSeq, toRevision, toSeq, type ConversationId, type Seq } from '../kernel/ids';
 
 /** Members over all audiences that are kept: about 100 MB when every group is large. */
 export const AUDIENCE_MEMBERS_MAX = 1_000_000;
@@ -80,14 +80,16 @@ export class Audiences {
   }
 
   /**
-   * Takes the memberships back, newest first, so that a snapshot that is a little ahead costs what lies between
+   * Takes memberships and messages back, newest first, so that a snapshot that is a little ahead costs what lies between
    * and not the whole stream. Exact because the log holds a joining only of somebody who was no member, and a
    * leaving only of a member.
    */
   private async undo(ahead: Audience, seq: Seq): Promise<Audience> {
     const later: Recorded[] = [];
+    let messages = 0;
     for await (const { recorded } of this.read(ahead.conversationId, asSeq(seq + 1), ahead.seq)) {
       if (recorded?.event.type === 'MembershipChanged') later.push(recorded);
+      if (recorded?.event.type === 'MessageSent') messages++;
     }
     const members = ahead.members.withMutations((set) => {
       for (const { event } of later.reverse()) {
@@ -96,7 +98,7 @@ export class Audiences {
         if (event.change === 'left' || event.change === 'removed') set.add(event.userId);
       }
     });
-    return { ...ahead, members, seq };
+    return { ...ahead, members, lastOrdinal: asOrdinal(ahead.lastOrdinal - messages), seq };
   }
 
   private async snapshot(id: ConversationId): Promise<Audience | undefined> {

@@ -79,7 +79,13 @@ describe('bounds of delivery', () => {
     const members = Members(Array.from({ length: 999 }, (_, n) => userOf(n)));
     const count = AUDIENCE_MEMBERS_MAX / 1_000;
     const set = (n: number): void => {
-      audiences.set({ conversationId: conversationOf(n), kind: 'group', members, seq: asSeq(0) });
+      audiences.set({
+        conversationId: conversationOf(n),
+        kind: 'group',
+        members,
+        lastOrdinal: 0,
+        seq: asSeq(0),
+      });
     };
     for (let n = 0; n < count; n++) set(n);
     expect(audiences.get(conversationOf(0))).toBeDefined();

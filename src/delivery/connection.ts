@@ -14,11 +14,21 @@ export interface Connection {
   readonly sessionId: string;
   readonly userId: UserId;
   readonly deviceId: DeviceId;
+  /** The conversation on this device's screen. */
+  readonly focused: ConversationId | undefined;
   /**
    * Hands an event over; never blocks, never throws. Seqs of one conversation must rise; one at or below the
    * last pushed is dropped. Past the high-water mark the push is remembered as "conversation moved" only.
    */
   push(push: Push): void;
+  /**
+   * The event is not pushed, because the conversation is very large and this device does not focus it. Before the
+   * next push of the conversation, and when it is focused, the device is told to `resync` it, unless it has synced
+   * past the event meanwhile.
+   */
+  withhold(conversationId: ConversationId, seq: Seq): void;
+  /** Tells the device at once to `resync` the conversation, if anything of it was withheld. */
+  catchUp(conversationId: ConversationId): void;
   /** An ephemeral frame (typing, presence, hints): dropped when the socket is past its high-water mark. */
   hint(bytes: Buffer): void;
   /** Part of an answer: always queued, counted against the outbound limit. Resolves when there is room for more. */

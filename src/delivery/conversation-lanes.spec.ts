@@ -6,6 +6,7 @@ import { SystemClock } from '../kernel/clock';
 import { asMillis, asSeq, type ConversationId, type Seq } from '../kernel/ids';
 import { Metrics } from '../observability/metrics';
 import { Set as Members } from 'immutable';
+import { ActivityHints } from './activity-hints';
 import { AudienceLost, Audiences, type FeedEvent } from './audiences';
 import { ConversationLanes, LANE_EVENTS_MAX, LANES_MAX } from './conversation-lanes';
 import { FanOut } from './fan-out';
@@ -25,7 +26,13 @@ class GatedAudiences extends Audiences {
     await this.gate;
     const failure = this.failures.shift();
     if (failure !== undefined) throw failure;
-    return { conversationId: id, kind: 'group', members: Members([userOf(1)]), seq: asSeq(seq) };
+    return {
+      conversationId: id,
+      kind: 'group',
+      members: Members([userOf(1)]),
+      lastOrdinal: 0,
+      seq: asSeq(seq),
+    };
   }
 }
 
@@ -51,7 +58,8 @@ describe('ConversationLanes', () => {
     const hub = new Hub(configOf());
     audiences = new GatedAudiences(new MemoryEventLog());
     const summaries = { note: () => undefined } as never;
-    const fanOut = new FanOut(hub, new SystemClock(), new Metrics(), summaries);
+    const activity = new ActivityHints(hub);
+    const fanOut = new FanOut(hub, new SystemClock(), new Metrics(), summaries, activity);
     lanes = new ConversationLanes(audiences, fanOut, hub);
     member = new RecordingConnection(userOf(1));
     hub.register(member, 's');

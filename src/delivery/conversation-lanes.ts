@@ -146,7 +146,8 @@ export class ConversationLanes {
     if (after === undefined) return;
     this.audiences.set(after);
     if (event.recorded !== undefined && this.hub.size > 0) {
-      this.fanOut.deliver(event.recorded, receivers(before, after, event.recorded), event.traceparent);
+      const { recorded, traceparent } = event;
+      this.fanOut.deliver(recorded, receivers(before, after, recorded), after, traceparent);
     }
   }
 

@@ -8,6 +8,7 @@ import {
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SocketControl } from '../application/ports/socket-control';
 import { HealthChecks } from '../observability/health';
+import { ActivityHints } from './activity-hints';
 import { Audiences } from './audiences';
 import { ConversationLanes } from './conversation-lanes';
 import { FanOut } from './fan-out';
@@ -31,6 +32,7 @@ const RECEIPTS_DRAIN_MS = 3_000;
 @Global()
 @Module({
   providers: [
+    ActivityHints,
     Audiences,
     ConversationLanes,
     FanOut,

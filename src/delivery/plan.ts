@@ -1,6 +1,24 @@
+import type { Audience } from '../domain/conversation/audience';
 import type { Recorded } from '../domain/conversation/events';
 import { seenBy } from '../domain/conversation/visibility';
 import type { UserId } from '../kernel/ids';
+
+/** Groups with more members than this are very large: live events go to the devices that focus them. */
+export const FOCUS_MEMBERS_MAX = 1_000;
+
+export const isVeryLarge = ({ members }: Audience): boolean => members.size > FOCUS_MEMBERS_MAX;
+
+/**
+ * What an event means to this user alone, so that even a device that does not focus a very large group must know of
+ * it at once. Joining is the first thing one sees of it, so nothing can have been left out before. After a leaving
+ * nothing more comes, and one's own reading clears the count on all one's devices: but events before may have been
+ * withheld, and a seq pushed after them would hide that they are missing.
+ */
+export function concernsAlone({ event }: Recorded, userId: UserId): 'push' | 'resync' | undefined {
+  if (event.type === 'MessageRead') return 'resync';
+  if (event.type !== 'MembershipChanged' || event.userId !== userId) return undefined;
+  return event.change === 'joined' ? 'push' : 'resync';
+}
 
 /** One form of an event, and who gets it in this form. */
 interface Variant {

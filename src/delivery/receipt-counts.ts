@@ -1,5 +1,5 @@
 import type { ConversationState } from '../domain/conversation/state';
-import type { Seq, UserId } from '../kernel/ids';
+import type { Seq } from '../kernel/ids';
 
 export interface ReceiptCount {
   /** Members of whom at least one device has the message; who has read it has it. */
@@ -14,15 +14,15 @@ export class ReceiptCounts {
   private readonly read: Float64Array;
 
   constructor(state: ConversationState) {
-    const furthest = new Map<UserId, number>();
-    for (const [userId, { readUpTo }] of state.members) furthest.set(userId, readUpTo);
-    this.read = Float64Array.from(furthest.values()).sort();
-    for (const [key, upTo] of state.delivered.entries()) {
-      const userId = key.slice(0, key.indexOf('/')) as UserId;
-      const known = furthest.get(userId);
-      if (known !== undefined && upTo > known) furthest.set(userId, upTo);
+    this.read = new Float64Array(state.members.size);
+    this.delivered = new Float64Array(state.members.size);
+    let place = 0;
+    for (const { readUpTo, deliveredUpTo } of state.members.values()) {
+      this.read[place] = readUpTo;
+      this.delivered[place++] = Math.max(readUpTo, deliveredUpTo);
     }
-    this.delivered = Float64Array.from(furthest.values()).sort();
+    this.read.sort();
+    this.delivered.sort();
   }
 
   /** The author counts, too: whoever sends has read. */

@@ -99,10 +99,14 @@ export class ChatGateway {
     return okUnless(await this.receipts.read(caller.userId, conversationId, asSeq(data.upTo)));
   }
 
-  /** One conversation is on a screen: a new one takes its place. */
+  /**
+   * One conversation is on a screen: a new one takes its place. From here on its events are pushed, and what was
+   * withheld before is to be synced, in one turn of the event loop, so that no push comes between.
+   */
   @SubscribeMessage('focus')
   focus(@MessageBody() { session, data }: Incoming<'focus'>): Answer {
     session.focused = asConversationId(data.conversationId);
+    session.catchUp(session.focused);
     return ok();
   }
 

@@ -14,6 +14,8 @@ export interface GatewayLimits {
   readonly pushesHeldMax: number;
   /** Conversations that `resync` may name; a socket that missed more is closed. */
   readonly resyncConversationsMax: number;
+  /** Very large conversations not on the screen whose withheld events are remembered; of more, `resync` tells. */
+  readonly withheldConversationsMax: number;
   /** Conversations whose last pushed seq is remembered for one socket. */
   readonly lastPushedMax: number;
   /** How long after a `sync` pushes that it already contained are still recognised, in milliseconds. */
@@ -44,6 +46,7 @@ export const GATEWAY_LIMITS_DEFAULT: GatewayLimits = {
   flushBytes: 65_536,
   pushesHeldMax: 1_000,
   resyncConversationsMax: 1_000,
+  withheldConversationsMax: 128,
   lastPushedMax: 128,
   syncFloorMs: 10_000,
   slowSocketMs: 30_000,

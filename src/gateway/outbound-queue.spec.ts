@@ -242,10 +242,47 @@ describe('OutboundQueue', () => {
     });
   });
 
+  describe('of a very large conversation that is not on screen', () => {
+    const id = asConversationId('a');
+
+    it('says that something was withheld before the next push, or when it is focused, once', async () => {
+      const { queue, texts } = setUp();
+      queue.withhold(id, asSeq(1));
+      queue.withhold(id, asSeq(2));
+      queue.push(push('b', 1));
+      queue.push(push('a', 3));
+      queue.push(push('a', 4));
+      queue.catchUp(id);
+      queue.withhold(id, asSeq(5));
+      queue.catchUp(id);
+      queue.catchUp(id);
+      await afterTurn();
+      expect(texts()).toEqual(['b1', resync('a'), 'a3', 'a4', resync('a')]);
+    });
+
+    it('says nothing of what a sync has brought, and of more than it remembers at once', async () => {
+      const { queue, texts } = setUp({ withheldConversationsMax: 2 });
+      queue.withhold(id, asSeq(1));
+      queue.hold();
+      queue.withhold(asConversationId('b'), asSeq(7));
+      queue.release((one) => (one === id ? asSeq(1) : asSeq(6)));
+      queue.catchUp(id);
+      await afterTurn();
+      expect(texts()).toEqual([]);
+      queue.withhold(id, asSeq(2));
+      queue.withhold(asConversationId('c'), asSeq(1));
+      queue.catchUp(asConversationId('b'));
+      await afterTurn();
+      expect(texts()).toEqual([resync('b')]);
+    });
+  });
+
   it('loses nothing that it does not tell of, whatever happens (random)', () => {
     const conversation = fc.constantFrom('a', 'b');
     const step = fc.oneof(
       { weight: 8, arbitrary: fc.record({ do: fc.constant('push' as const), conversation }) },
+      { weight: 3, arbitrary: fc.record({ do: fc.constant('withhold' as const), conversation }) },
+      { weight: 1, arbitrary: fc.record({ do: fc.constant('catchUp' as const), conversation }) },
       fc.constantFrom({ do: 'hold' as const }, { do: 'release' as const }),
       fc.constantFrom({ do: 'block' as const }, { do: 'drain' as const }, { do: 'flush' as const }),
     );
@@ -257,6 +294,9 @@ describe('OutboundQueue', () => {
         for (const one of steps) {
           if (one.do === 'push')
             queue.push(push(one.conversation, ++(heads[one.conversation] as number), 60));
+          else if (one.do === 'withhold')
+            queue.withhold(asConversationId(one.conversation), asSeq(++(heads[one.conversation] as number)));
+          else if (one.do === 'catchUp') queue.catchUp(asConversationId(one.conversation));
           else if (one.do === 'hold') queue.hold();
           else if (one.do === 'release') {
             Object.assign(synced, heads);
@@ -267,6 +307,8 @@ describe('OutboundQueue', () => {
           expect(queue.bytes).toBeLessThan(2 * LIMITS.outboundHighWaterBytes + LIMITS.flushBytes);
         }
         queue.release((id) => asSeq(synced[id] ?? -1));
+        for (const id of ['a', 'b']) queue.catchUp(asConversationId(id));
+        queue.flush();
         wire.drain();
         for (const name of ['a', 'b']) {
           let last = -1;

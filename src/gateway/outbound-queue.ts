@@ -24,6 +24,9 @@ type Synced = (conversationId: ConversationId) => Seq | undefined;
 
 const ROOM: Promise<void> = Promise.resolve();
 
+const resyncOf = (conversationIds: readonly ConversationId[]): Buffer =>
+  textFrame(JSON.stringify({ event: 'resync', data: { conversationIds } }));
+
 /**
  * What goes out on one socket, bounded: past the high-water mark pushes are only remembered as "conversation
  * moved", hints are dropped, and answers make their sender wait. An idle socket owns no collection here.
@@ -36,6 +39,8 @@ export class OutboundQueue implements Flushable {
   private heldBytes = 0;
   /** Conversation → highest seq that was not pushed. */
   private moved: Map<ConversationId, Seq> | undefined;
+  /** Conversation → highest seq that was withheld and that no sync has brought since. */
+  private withheld: Map<ConversationId, Seq> | undefined;
   private lastPushed: Map<ConversationId, Seq> | undefined;
   private pushedSinceRest = false;
   private synced: Synced | undefined;
@@ -67,7 +72,30 @@ export class OutboundQueue implements Flushable {
     else if (this.mayHold(push)) {
       this.held.push(push);
       this.heldBytes += push.bytes.length;
-    } else this.remember(push);
+    } else this.remember(push.conversationId, push.seq);
+  }
+
+  withhold(conversationId: ConversationId, seq: Seq): void {
+    if (this.ended) return;
+    const withheld = (this.withheld ??= new Map());
+    withheld.set(conversationId, seq);
+    if (withheld.size <= this.limits.withheldConversationsMax) return;
+    // Told now instead of when it is focused: what is forgotten must not be missing.
+    const [oldest] = withheld.keys();
+    if (oldest !== undefined) this.catchUp(oldest);
+  }
+
+  /** @param before the push that follows; what was withheld after it is told before the next one */
+  catchUp(conversationId: ConversationId, before = Infinity): void {
+    const seq = this.withheld?.get(conversationId);
+    if (seq === undefined) return;
+    // Held back, or slow: the word goes out with that on everything else that was not pushed.
+    if (this.held !== undefined || this.isFull()) {
+      this.remember(conversationId, seq);
+      return;
+    }
+    if (seq < before) this.withheld?.delete(conversationId);
+    this.enqueue(resyncOf([conversationId]));
   }
 
   hint(bytes: Buffer): void {
@@ -96,6 +124,9 @@ export class OutboundQueue implements Flushable {
     this.syncedAt = this.now();
     for (const [conversationId, seq] of this.moved ?? []) {
       if (seq <= (synced(conversationId) ?? -1)) this.moved?.delete(conversationId);
+    }
+    for (const [conversationId, seq] of this.withheld ?? []) {
+      if (seq <= (synced(conversationId) ?? -1)) this.withheld?.delete(conversationId);
     }
     for (const push of held) if (!this.isKnown(push)) this.write(push);
     if (!this.isSlow) this.tellMoved();
@@ -128,7 +159,7 @@ export class OutboundQueue implements Flushable {
   /** Nothing is queued any more; whoever waits for room goes on. */
   end(): void {
     this.ended = true;
-    this.pending = this.held = this.moved = this.lastPushed = this.synced = undefined;
+    this.pending = this.held = this.moved = this.withheld = this.lastPushed = this.synced = undefined;
     this.pendingBytes = this.heldBytes = 0;
     this.slowSince = undefined;
     this.letWaitersGo();
@@ -148,9 +179,11 @@ export class OutboundQueue implements Flushable {
 
   private write(push: Push): void {
     if (this.isFull()) {
-      this.remember(push);
+      this.remember(push.conversationId, push.seq);
       return;
     }
+    // The hole before this push is a loss to the device, unless it is told.
+    this.catchUp(push.conversationId, push.seq);
     this.enqueue(sharedTextFrame(push.bytes));
     this.notePushed(push);
   }
@@ -165,7 +198,7 @@ export class OutboundQueue implements Flushable {
     last.set(conversationId, seq);
   }
 
-  private remember({ conversationId, seq }: Push): void {
+  private remember(conversationId: ConversationId, seq: Seq): void {
     const moved = (this.moved ??= new Map());
     moved.set(conversationId, seq);
     if (moved.size > this.limits.resyncConversationsMax) this.events.overflowed();
@@ -224,8 +257,8 @@ export class OutboundQueue implements Flushable {
     const moved = this.moved;
     this.moved = undefined;
     if (moved === undefined || moved.size === 0) return;
-    const data = { conversationIds: [...moved.keys()] };
-    this.enqueue(textFrame(JSON.stringify({ event: 'resync', data })));
+    for (const conversationId of moved.keys()) this.withheld?.delete(conversationId);
+    this.enqueue(resyncOf([...moved.keys()]));
   }
 
   private letWaitersGo(): void {

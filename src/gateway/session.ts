@@ -52,7 +52,6 @@ export interface SessionHost {
 export class Session implements Connection, LaneOwner, OutboundEvents {
   readonly sessionId = uuidv7();
   caller: Caller | undefined;
-  /** The conversation on this device's screen. */
   focused: ConversationId | undefined;
   typing: TypingState | undefined;
   /** Whether the device has asked for what it missed: a second time says nothing of a reconnect. */
@@ -111,6 +110,14 @@ export class Session implements Connection, LaneOwner, OutboundEvents {
 
   push(push: Push): void {
     this.outbound.push(push);
+  }
+
+  withhold(conversationId: ConversationId, seq: Seq): void {
+    this.outbound.withhold(conversationId, seq);
+  }
+
+  catchUp(conversationId: ConversationId): void {
+    this.outbound.catchUp(conversationId);
   }
 
   hint(bytes: Buffer): void {

@@ -2,6 +2,7 @@ import type { Outcome } from '../../src/application/outcome';
 import { Executor } from '../../src/application/executor';
 import { MessageIndex, type IndexLookup } from '../../src/application/ports/message-index';
 import type { Config } from '../../src/config/config';
+import { ActivityHints } from '../../src/delivery/activity-hints';
 import { Audiences } from '../../src/delivery/audiences';
 import type { Connection, Push } from '../../src/delivery/connection';
 import { ConversationLanes } from '../../src/delivery/conversation-lanes';
@@ -54,10 +55,12 @@ export class RecordingConnection implements Connection {
   /** Everything received, in order. */
   readonly received: (EventFrame | ServerFrame)[] = [];
   closed: string | undefined;
+  focused: ConversationId | undefined;
   /** Called before an answer is taken: a slow socket. */
   beforeAnswer: () => Promise<void> = () => Promise.resolve();
   private held: Push[] | undefined;
   private readonly last = new Map<ConversationId, Seq>();
+  private readonly withheld = new Map<ConversationId, Seq>();
 
   constructor(
     readonly userId: UserId,
@@ -70,6 +73,17 @@ export class RecordingConnection implements Connection {
   push(push: Push): void {
     if (this.held !== undefined) this.held.push(push);
     else this.take(push);
+  }
+
+  withhold(conversationId: ConversationId, seq: Seq): void {
+    this.withheld.set(conversationId, seq);
+  }
+
+  catchUp(conversationId: ConversationId): void {
+    if (!this.withheld.delete(conversationId)) return;
+    const frame: ServerFrame = { event: 'resync', data: { conversationIds: [conversationId] } };
+    this.answers.push(frame);
+    this.received.push(frame);
   }
 
   hint(bytes: Buffer): void {
@@ -89,6 +103,7 @@ export class RecordingConnection implements Connection {
   release(synced: (conversationId: ConversationId) => Seq | undefined): void {
     const held = this.held ?? [];
     this.held = undefined;
+    for (const [id, seq] of this.withheld) if (seq <= (synced(id) ?? -1)) this.withheld.delete(id);
     for (const push of held) if (push.seq > (synced(push.conversationId) ?? -1)) this.take(push);
   }
 
@@ -112,6 +127,7 @@ export class RecordingConnection implements Connection {
   private take(push: Push): void {
     const last = this.last.get(push.conversationId) ?? -1;
     if (push.seq <= last) return;
+    this.catchUp(push.conversationId);
     this.last.set(push.conversationId, push.seq);
     const frame = JSON.parse(push.bytes.toString()) as EventFrame;
     this.events.push(frame);
@@ -136,6 +152,7 @@ export class DeliveryWorld {
   readonly hub: Hub;
   readonly audiences: Audiences;
   readonly summaries: ReceiptSummaries;
+  readonly activity: ActivityHints;
   readonly lanes: ConversationLanes;
   readonly feed: Feed;
   readonly inbox: FoldedInbox;
@@ -151,7 +168,8 @@ export class DeliveryWorld {
     this.hub = new Hub(config);
     this.audiences = new Audiences(log);
     this.summaries = new ReceiptSummaries(this.executor, this.hub);
-    const fanOut = new FanOut(this.hub, this.clock, this.metrics, this.summaries);
+    this.activity = new ActivityHints(this.hub);
+    const fanOut = new FanOut(this.hub, this.clock, this.metrics, this.summaries, this.activity);
     this.lanes = new ConversationLanes(this.audiences, fanOut, this.hub);
     this.feed = new Feed(log, this.executor, this.lanes, this.clock, this.metrics);
     this.inbox = new FoldedInbox(log);
@@ -193,6 +211,7 @@ export class DeliveryWorld {
   async stop(): Promise<void> {
     this.debts.stop();
     this.summaries.onApplicationShutdown();
+    this.activity.onApplicationShutdown();
     await this.feed.stop();
     await this.executor.close();
   }

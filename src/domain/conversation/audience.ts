@@ -1,23 +1,32 @@
 import { Set } from 'immutable';
 import { assertNever } from '../../kernel/assert-never';
-import type { ConversationId, Seq, UserId } from '../../kernel/ids';
+import type { ConversationId, Ordinal, Seq, UserId } from '../../kernel/ids';
 import type { ConversationKind, MessageDelivered, MessageRead, Recorded } from './events';
 import { readCursorsOf } from './packed-cursors';
 import type { ConversationState } from './state';
 
-/** Who is a member at `seq`, and nothing else: what live delivery folds as it goes along the log. */
+/** Who is a member at `seq`, and little else: what live delivery folds as it goes along the log. */
 export interface Audience {
   readonly conversationId: ConversationId;
   readonly kind: ConversationKind;
   readonly members: Set<UserId>;
+  /** Of the last message at `seq`. */
+  readonly lastOrdinal: Ordinal | 0;
   readonly seq: Seq;
 }
 
 /** The audience at the head of a state, for a fold that begins in the middle of a stream. */
-export const audienceOf = ({ conversationId, kind, members, head }: ConversationState): Audience => ({
+export const audienceOf = ({
+  conversationId,
+  kind,
+  members,
+  lastOrdinal,
+  head,
+}: ConversationState): Audience => ({
   conversationId,
   kind,
   members: Set(members.keys()),
+  lastOrdinal,
   seq: head,
 });
 
@@ -31,11 +40,12 @@ export function evolveAudience(audience: Audience | undefined, recorded: Recorde
   const { conversationId, seq, event } = recorded;
   if (audience === undefined) {
     if (event.type !== 'ConversationStarted') throw leftOut(recorded, 'the start');
-    return { conversationId, kind: event.kind, members: Set(event.memberIds), seq };
+    return { conversationId, kind: event.kind, members: Set(event.memberIds), lastOrdinal: 0, seq };
   }
   if (seq <= audience.seq) return audience;
   if (seq !== audience.seq + 1) throw leftOut(recorded, `what follows ${audience.seq}`);
-  return { ...audience, members: membersAfter(audience.members, recorded), seq };
+  const lastOrdinal = event.type === 'MessageSent' ? event.ordinal : audience.lastOrdinal;
+  return { ...audience, members: membersAfter(audience.members, recorded), lastOrdinal, seq };
 }
 
 function leftOut({ conversationId, seq }: Recorded, what: string): Error {

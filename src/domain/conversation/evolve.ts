@@ -96,6 +96,7 @@ function started(
     joinedSeq: seq,
     joinedAt: at,
     readUpTo: -1,
+    deliveredUpTo: -1,
     droppedBirth: -1,
   });
   return {
@@ -142,6 +143,7 @@ function membershipChanged(
           joinedSeq: seq,
           joinedAt: at,
           readUpTo: -1,
+          deliveredUpTo: -1,
           droppedBirth,
         }),
         departed: state.departed.delete(userId),
@@ -193,12 +195,17 @@ function reactionChanged(state: ConversationState, event: ReactionChanged): Part
 
 function messageDelivered(state: ConversationState, event: MessageDelivered): Partial<ConversationState> {
   let { delivered } = state;
+  const members = state.members.asMutable();
   for (const { userId, deviceId, upTo } of deliveredCursorsOf(event, state.members.keys())) {
     const key = deliveredKey(userId, deviceId);
     const known = delivered.get(key) ?? -1;
     if (upTo > known) delivered = delivered.set(key, upTo).map;
+    const member = members.get(userId);
+    if (member !== undefined && member.deliveredUpTo < upTo) {
+      members.set(userId, { ...member, deliveredUpTo: upTo });
+    }
   }
-  return { delivered };
+  return { delivered, members: members.asImmutable() };
 }
 
 function messageRead(state: ConversationState, event: MessageRead): Partial<ConversationState> {

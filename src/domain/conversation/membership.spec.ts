@@ -12,7 +12,7 @@ import {
 } from '../../../test/support/given-conversation';
 import { asUserId, type UserId } from '../../kernel/ids';
 import type { Role } from './events';
-import { DEPARTED_MAX, MEMBERS_MAX } from './state';
+import { DEPARTED_MAX, MEMBERS_MAX, MEMBERS_PER_COMMAND_MAX } from './state';
 
 const add = (by: UserId, userIds: readonly UserId[], role?: Role) =>
   ({ type: 'AddMembers', by, userIds, ...(role && { role }) }) as const;
@@ -62,6 +62,14 @@ describe('adding members', () => {
     given(groupStarted())
       .when(add(ANNA, [DORA], 'owner'))
       .refuses('forbidden');
+  });
+
+  it(`takes ${MEMBERS_PER_COMMAND_MAX} at once, and not one more`, () => {
+    const added = people(MEMBERS_PER_COMMAND_MAX + 1);
+    given(groupStarted()).when(add(ANNA, added)).refuses('too_large', 'userIds');
+    given(groupStarted())
+      .when(add(ANNA, [BEN, ...added.slice(1)]))
+      .then(...added.slice(1).map((userId) => membership(ANNA, userId, 'joined', 'member')));
   });
 
   it(`stops at ${MEMBERS_MAX} members`, () => {

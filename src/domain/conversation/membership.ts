@@ -2,7 +2,7 @@ import type { UserId } from '../../kernel/ids';
 import type { AddMembers, ChangeRole, LeaveConversation, RemoveMember, SetBlock } from './commands';
 import type { Decision } from './decision';
 import type { MembershipChanged, Role } from './events';
-import { membersMaxOf, tooManyMembers } from './group-size';
+import { membersMaxOf, tooManyAtOnce, tooManyMembers } from './group-size';
 import { may, type PermissionName } from './permissions';
 import { accept, isDecision, refuse, standingOf, UNCHANGED } from './refusals';
 import type { ConversationState, Member } from './state';
@@ -32,6 +32,8 @@ export function addMembers(command: AddMembers, state: ConversationState | undef
   if (joiners.length === 0) return UNCHANGED;
   const membersMax = membersMaxOf(command);
   if (members.size + joiners.length > membersMax) return tooManyMembers(membersMax, 'userIds');
+  const refused = tooManyAtOnce(joiners.length, 'userIds');
+  if (refused !== undefined) return refused;
   return accept(...joiners.map((userId) => membership(command.by, userId, 'joined', role)));
 }
 

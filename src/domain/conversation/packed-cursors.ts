@@ -1,5 +1,6 @@
 import { asDeviceId, asSeq, type DeviceId, type Seq, type UserId } from '../../kernel/ids';
 import type { DeliveredCursor, MessageDelivered, MessageRead, ReadCursor } from './events';
+import { ByteReader, pushVarint } from './varints';
 
 /**
  * Cursors of large groups as they are stored (docs/adr/0017): a thousand of them in full are 100 KB, packed they
@@ -75,7 +76,7 @@ export function pack(entries: readonly PackedEntry[]): string {
 
 /** Inverse of {@link pack}, in its order. @throws Error for a text that it did not write */
 export function unpack(packed: string, has: 'devices' | 'usersOnly'): readonly PackedEntry[] {
-  const bytes = new Bytes(Buffer.from(packed, 'base64'));
+  const bytes = new ByteReader(Buffer.from(packed, 'base64'));
   const entries: PackedEntry[] = [];
   let cursor = 0;
   while (!bytes.isAtEnd) {
@@ -84,7 +85,7 @@ export function unpack(packed: string, has: 'devices' | 'usersOnly'): readonly P
     for (let left = bytes.varint(); left > 0; left--) {
       user += bytes.varint();
       const upTo = asSeq(cursor);
-      entries.push(has === 'devices' ? { user, device: bytes.device(), upTo } : { user, upTo });
+      entries.push(has === 'devices' ? { user, device: bytes.fixed(DEVICE_BYTES), upTo } : { user, upTo });
     }
   }
   return entries;
@@ -143,38 +144,6 @@ function packedReads(event: MessageRead, packed: string): ReadonlyMap<number, Se
   return reads;
 }
 
-/** Division instead of shifts: a seq may have more than 32 bits. */
-function pushVarint(bytes: number[], value: number): void {
-  let rest = value;
-  for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) bytes.push((rest % 0x80) | 0x80);
-  bytes.push(rest);
-}
-
 function pushDevice(bytes: number[], tag: number): void {
   bytes.push(tag >>> 16, (tag >>> 8) & 0xff, tag & 0xff);
-}
-
-class Bytes {
-  private at = 0;
-
-  constructor(private readonly bytes: Buffer) {}
-
-  get isAtEnd(): boolean {
-    return this.at >= this.bytes.length;
-  }
-
-  varint(): number {
-    let value = 0;
-    for (let factor = 1; ; factor *= 0x80) {
-      const byte = this.bytes[this.at++];
-      if (byte === undefined) throw new Error('packed cursors end in the middle of a number');
-      value += (byte & 0x7f) * factor;
-      if (byte < 0x80) return value;
-    }
-  }
-
-  device(): number {
-    this.at += DEVICE_BYTES;
-    return this.bytes.readUIntBE(this.at - DEVICE_BYTES, DEVICE_BYTES);
-  }
 }

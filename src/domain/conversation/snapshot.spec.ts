@@ -4,6 +4,7 @@ import {
   asClientMessageId,
   asDeviceId,
   asMessageId,
+  asMillis,
   asOrdinal,
   asSeq,
   asUserId,
@@ -20,13 +21,14 @@ import {
   REACTIONS_MAX,
   VERSIONS_MAX,
   type ConversationState,
+  type Member,
 } from './state';
 
 const many = <T>(count: number, make: (index: number) => T): T[] =>
   Array.from({ length: count }, (_, at) => make(at));
 const newUser = (): UserId => asUserId(randomUUID());
 
-/** A thousand members with everything full, and with names as long as the protocol lets them be. */
+/** Ten thousand members with everything full, and with names as long as the protocol lets them be. */
 function fullState(): ConversationState {
   const members = many(MEMBERS_MAX - 1, newUser);
   const someone = (index: number): UserId => members[index % members.length] as UserId;
@@ -96,7 +98,7 @@ describe('a snapshot', () => {
   const state = fullState();
   const stored = JSON.stringify(toSnapshot(state, 'a'.repeat(64)));
 
-  it('is below one append, for a thousand members and full windows', () => {
+  it('is below one append, for ten thousand members and full windows', () => {
     expect([
       state.members.size,
       state.departed.size,
@@ -120,6 +122,21 @@ describe('a snapshot', () => {
   it('gives back the state and the hash', () => {
     expect(fromSnapshot(JSON.parse(stored))).toEqual({ state, hash: 'a'.repeat(64) });
     expect(state.conversationId).toBe(CONVERSATION);
+  });
+
+  it('gives back members whose ids are no UUIDs, and times from before the beginning', () => {
+    const odd = stateAfter([
+      groupStarted({ memberIds: [asUserId('a'), asUserId('b')] }),
+    ]) as ConversationState;
+    const [first] = odd.members.keys();
+    const member = {
+      ...(odd.members.first() as Member),
+      joinedAt: asMillis(odd.createdAt - 5),
+      droppedBirth: 0,
+    };
+    const members = odd.members.set(first as UserId, { ...member, role: 'admin', readUpTo: asSeq(2 ** 40) });
+    const json = JSON.stringify(toSnapshot({ ...odd, members }, 'b'));
+    expect(fromSnapshot(JSON.parse(json))).toEqual({ state: { ...odd, members }, hash: 'b' });
   });
 
   it('of another format is no snapshot', () => {

@@ -13,24 +13,24 @@ import {
 import { BoundedMap } from './bounded-map';
 import { RecentMessages } from './recent-messages';
 import { deliveredKey, reactionKey } from './keys';
-import type { ConversationKind, ConversationSettings, Role } from './events';
+import type { ConversationKind, ConversationSettings } from './events';
+import { packMembers, packUsers, unpackMembers, unpackUsers } from './snapshot-members';
 import {
   DELIVERED_DEVICES_MAX,
   REACTIONS_MAX,
   VERSIONS_MAX,
   type ConversationState,
-  type Member,
   type RecentMessage,
 } from './state';
 
 /**
  * Raised with every change of {@link StoredSnapshot} or of what evolve computes: older ones are then ignored.
  */
-const FORMAT = 1;
+const FORMAT = 2;
 
 /**
- * The stored form. Rows instead of objects, and users by their place in `users`, because a group of a
- * thousand with full windows must fit into one append (1 MiB) with room to spare.
+ * The stored form. Rows instead of objects, users by their place in `users`, and bytes for members, because a group
+ * of ten thousand with full windows must fit into one append (1 MiB).
  */
 interface StoredSnapshot {
   readonly format: typeof FORMAT;
@@ -47,9 +47,10 @@ interface StoredSnapshot {
   readonly startedAs: string;
   readonly head: Seq;
   readonly lastOrdinal: Ordinal | 0;
-  readonly users: readonly UserId[];
-  /** user, role, joinedSeq, joinedAt, readUpTo, droppedBirth */
-  readonly members: readonly (readonly [number, Role, Seq, Millis, Seq | -1, number])[];
+  /** UUIDs, in sixteen bytes each, base64; as they are when one of them is none. */
+  readonly users: string | readonly UserId[];
+  /** The first of `users`, packed (snapshot-members.ts). */
+  readonly members: string;
   /** user, droppedBirth; first departed first */
   readonly departed: readonly (readonly [number, number])[];
   readonly blockers: readonly number[];
@@ -81,10 +82,12 @@ class UserTable {
 
 /**
  * The state as plain JSON, with the audit chain's `hash` of the event at its head. Bounded like the state:
- * below 1 MiB also for a thousand members with every window full.
+ * below 1 MiB also for ten thousand members with every window full.
  */
 export function toSnapshot(state: ConversationState, hash: string): object {
   const table = new UserTable();
+  // Members come first, in the order of their rows.
+  for (const userId of state.members.keys()) table.placeOf(userId);
   const { title, description, avatarFileId } = state;
   const rows = rowsOf(state, table);
   return {
@@ -107,7 +110,7 @@ export function toSnapshot(state: ConversationState, hash: string): object {
     versions: state.versions.entries(),
     versionFloor: state.versionFloor,
     ...rows,
-    users: table.users,
+    users: packUsers(table.users),
   } satisfies StoredSnapshot;
 }
 
@@ -115,14 +118,7 @@ type Rows = Pick<StoredSnapshot, 'members' | 'departed' | 'blockers' | 'delivere
 
 function rowsOf(state: ConversationState, table: UserTable): Rows {
   return {
-    members: Array.from(state.members, ([userId, member]) => [
-      table.placeOf(userId),
-      member.role,
-      member.joinedSeq,
-      member.joinedAt,
-      member.readUpTo,
-      member.droppedBirth,
-    ]),
+    members: packMembers(state.members.values(), state.createdAt),
     departed: Array.from(state.departed, ([userId, birth]) => [table.placeOf(userId), birth]),
     blockers: Array.from(state.blockers.keys(), (userId) => table.placeOf(userId)),
     delivered: state.delivered.entries().map(([key, upTo]) => {
@@ -189,13 +185,11 @@ type Collections = Pick<
 >;
 
 function collectionsOf(stored: StoredSnapshot): Collections {
-  const userAt = (place: number): UserId => stored.users[place] as UserId;
+  const users = unpackUsers(stored.users);
+  const userAt = (place: number): UserId => users[place] as UserId;
   return {
     members: Map(
-      stored.members.map(([place, role, joinedSeq, joinedAt, readUpTo, droppedBirth]) => {
-        const member: Member = { role, joinedSeq, joinedAt, readUpTo, droppedBirth };
-        return [userAt(place), member];
-      }),
+      unpackMembers(stored.members, stored.createdAt).map((member, place) => [userAt(place), member]),
     ),
     departed: OrderedMap(stored.departed.map(([place, birth]) => [userAt(place), birth])),
     blockers: Map(stored.blockers.map((place) => [userAt(place), true as const])),

@@ -9,7 +9,7 @@ import {
   STRANGER,
 } from '../../../test/support/given-conversation';
 import { asUserId } from '../../kernel/ids';
-import { MEMBERS_MAX } from './state';
+import { MEMBERS_MAX, MEMBERS_PER_COMMAND_MAX } from './state';
 
 const people = (count: number) => Array.from({ length: count }, (_, index) => asUserId(`user-${index}`));
 const direct = { type: 'StartConversation', kind: 'direct', by: ANNA, memberIds: [BEN] } as const;
@@ -41,13 +41,13 @@ describe('starting a group', () => {
       .then(groupStarted({ memberIds: [ANNA] }));
   });
 
-  it(`takes ${MEMBERS_MAX} members, and not one more`, () => {
-    const others = people(MEMBERS_MAX - 1);
+  it(`takes ${MEMBERS_PER_COMMAND_MAX} others at once, and not one more`, () => {
+    const others = people(MEMBERS_PER_COMMAND_MAX);
     given()
-      .when({ ...group, memberIds: others })
+      .when({ ...group, memberIds: [ANNA, ...others] })
       .then(groupStarted({ memberIds: [ANNA, ...others] }));
     given()
-      .when({ ...group, memberIds: people(MEMBERS_MAX) })
+      .when({ ...group, memberIds: people(MEMBERS_PER_COMMAND_MAX + 1) })
       .refuses('too_large', 'memberIds');
   });
 

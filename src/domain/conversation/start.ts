@@ -4,7 +4,7 @@ import type { Decision } from './decision';
 import type { ConversationStarted } from './events';
 import { fingerprintOf } from './fingerprint';
 import { accept, refuse, UNCHANGED } from './refusals';
-import { membersMaxOf, tooManyMembers } from './group-size';
+import { membersMaxOf, tooManyAtOnce, tooManyMembers } from './group-size';
 import type { ConversationState } from './state';
 
 /**
@@ -51,7 +51,8 @@ function directProblem(command: StartConversation, memberIds: readonly UserId[])
 function groupProblem(command: StartConversation, memberIds: readonly UserId[]): Decision | undefined {
   return memberIds.length > membersMaxOf(command)
     ? tooManyMembers(membersMaxOf(command), 'memberIds')
-    : undefined;
+    : // The starter is not one of those who are added.
+      tooManyAtOnce(memberIds.length - 1, 'memberIds');
 }
 
 function startedBefore(event: ConversationStarted, state: ConversationState): Decision {

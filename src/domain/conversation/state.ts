@@ -19,6 +19,8 @@ export interface Member {
   readonly joinedSeq: Seq;
   readonly joinedAt: Millis;
   readonly readUpTo: Seq | -1;
+  /** The furthest delivered cursor of any of their devices; what large groups are told in numbers. */
+  readonly deliveredUpTo: Seq | -1;
   /**
    * The latest birth time among this sender's UUIDv7 keys that have left the dedupe window; -1: none has. A
    * key born later has certainly not been dropped, so the window alone decides about it (docs/adr/0005).
@@ -92,12 +94,14 @@ export interface ConversationState {
   readonly reactions: BoundedMap<string, boolean>;
 }
 
-/** More than this many members at once: `too_large`. */
-export const MEMBERS_MAX = 1_000;
+/** More than this many members at once: `too_large`. What the state is made for; configuration allows fewer. */
+export const MEMBERS_MAX = 10_000;
+/** More than this many in one command: `too_large`. A thousand joinings are 600 KB of one append. */
+export const MEMBERS_PER_COMMAND_MAX = 1_000;
 /** Newest messages whose keys decide by themselves whether a send is a repetition. */
 export const DEDUPE_WINDOW_MAX = 256;
 export const DEPARTED_MAX = 1_000;
-export const DELIVERED_DEVICES_MAX = 4_096;
+export const DELIVERED_DEVICES_MAX = 2_048;
 export const DELETED_RANGES_MAX = 2_048;
 export const VERSIONS_MAX = 1_000;
 export const REACTIONS_MAX = 1_000;
