@@ -77,7 +77,7 @@ export class OutboundQueue implements Flushable {
 
   withhold(conversationId: ConversationId, seq: Seq): void {
     if (this.ended) return;
-    const withheld = (this.withheld ??= new Map());
+    const withheld = (this.withheld ??= new Map<ConversationId, Seq>());
     withheld.set(conversationId, seq);
     if (withheld.size <= this.limits.withheldConversationsMax) return;
     // Told now instead of when it is focused: what is forgotten must not be missing.
