@@ -9,8 +9,9 @@ import { table } from './report/table';
 import type { Case, Metrics, Scenario } from './scenario';
 import { directScenario } from './scenarios/direct';
 import { eventLogScenario } from './scenarios/event-log';
+import { idleScenario } from './scenarios/idle';
 
-const SCENARIOS: readonly Scenario[] = [directScenario, eventLogScenario];
+const SCENARIOS: readonly Scenario[] = [directScenario, idleScenario, eventLogScenario];
 const RUNS_DEFAULT = 3;
 
 function say(text: string): void {

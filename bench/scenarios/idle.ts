@@ -1,0 +1,44 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { connectAll } from '../load/crowd';
+import { makePeople } from '../load/people';
+import { usageOf } from '../load/processes';
+import type { Metrics, Scenario, Surroundings } from '../scenario';
+
+/** After which a server that has nothing to do has let go of what it needs for opening sockets alone. */
+const REST_MS = 20_000;
+const SOCKETS = [1_000, 10_000] as const;
+const SOCKETS_QUICK = [500, 2_000] as const;
+
+/** Authenticated sockets that do nothing: what each of them costs. */
+async function idle({ quick, startServer }: Surroundings, sockets: number): Promise<Metrics> {
+  const server = await startServer();
+  const database = await server.database();
+  const people = await makePeople(database, server.secret, sockets);
+  await database.end();
+  await sleep(quick ? 2_000 : 10_000);
+  const before = usageOf(server.pid).nodeBytes;
+  const startedAt = performance.now();
+  const devices = await connectAll(server.port, people, {});
+  const seconds = (performance.now() - startedAt) / 1_000;
+  const opened = usageOf(server.pid).nodeBytes;
+  await sleep(quick ? 5_000 : REST_MS);
+  const rested = usageOf(server.pid);
+  for (const device of devices) device.destroy();
+  return {
+    sockets,
+    'node RSS MB before': before / 1e6,
+    'node RSS MB': rested.nodeBytes / 1e6,
+    'KB/socket at once': (opened - before) / 1e3 / sockets,
+    'KB/socket at rest': (rested.nodeBytes - before) / 1e3 / sockets,
+    'sockets opened/s': sockets / seconds,
+  };
+}
+
+export const idleScenario: Scenario = {
+  name: 'idle',
+  about: 'authenticated sockets that do nothing: memory for each',
+  cases: SOCKETS.map((sockets, n) => ({
+    name: `idle ${sockets}`,
+    run: (surroundings) => idle(surroundings, surroundings.quick ? (SOCKETS_QUICK[n] ?? sockets) : sockets),
+  })),
+};
