@@ -1,12 +1,13 @@
 import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { Server, THIS_BUILD, type Build } from './load/server';
+import { ejabberd, floor, parley, type Contestant } from './contestants';
+import { THIS_BUILD } from './load/server';
 import { parseOptions, type Options } from './options';
 import { describeMachine } from './report/machine';
 import { stagesOf } from './report/stages';
 import { plain, summarize } from './report/summary';
 import { table } from './report/table';
-import type { Case, Metrics, Scenario } from './scenario';
+import type { Metrics, Scenario } from './scenario';
 import { directScenario } from './scenarios/direct';
 import { eventLogScenario } from './scenarios/event-log';
 import { idleScenario } from './scenarios/idle';
@@ -21,37 +22,25 @@ function say(text: string): void {
 function help(): void {
   say('npm run bench -- <scenario>|all [--quick] [--runs N] [--seconds N] [--case text] [--json file]');
   say(
-    '                 [--against name=path/to/dist/src/main.js[,--node-flag]…]… [--profile folder] [--receipts off|gathered|each]',
+    '                 [--against name=path/to/dist/src/main.js[,--node-flag]…]… [--floor] [--peer ejabberd] [--profile folder] [--receipts off|gathered|each]',
   );
   for (const { name, about } of SCENARIOS) say(`  ${name.padEnd(12)} ${about}`);
 }
 
-function buildsOf(options: Options): readonly Build[] {
-  const others = options.values('against').map((text) => {
+/** Who takes part: this build, others, and what they are held against. */
+function contestantsOf(options: Options): readonly Contestant[] {
+  const builds = options.values('against').map((text) => {
     const [place = '', ...flags] = text.split(',');
     const [name = '', path = ''] = place.split('=', 2);
     return { name, script: resolve(path), flags };
   });
-  return [THIS_BUILD, ...others];
-}
-
-/** One run of one case against one build: a fresh server, which goes with its data. */
-async function runOnce(one: Case, build: Build, options: Options): Promise<Metrics> {
-  const servers: Server[] = [];
-  try {
-    return await one.run({
-      quick: options.flag('quick'),
-      build,
-      option: options.value,
-      startServer: async () => {
-        const server = await Server.start(build, options.value('profile'));
-        servers.push(server);
-        return server;
-      },
-    });
-  } finally {
-    for (const server of servers) await server.stop();
-  }
+  const peers = options.values('peer');
+  if (peers.some((peer) => peer !== 'ejabberd')) throw new Error('--peer can be ejabberd');
+  return [
+    ...[THIS_BUILD, ...builds].map((build) => parley(build, options)),
+    ...(options.flag('floor') ? [floor('ws relay', options), floor('ws + Postgres', options)] : []),
+    ...peers.map(() => ejabberd(options)),
+  ];
 }
 
 /** Where the time of the profiled server's main thread went. */
@@ -81,18 +70,21 @@ async function main(): Promise<void> {
       .map(([name, value]) => `${name}: ${value}`)
       .join(' · '),
   );
-  const builds = buildsOf(options);
+  const contestants = contestantsOf(options);
   const runs = Number(options.value('runs') ?? (options.flag('quick') ? 1 : RUNS_DEFAULT));
-  const results: Record<string, Record<string, Metrics[]>> = {};
+  const results: Record<string, Record<string, readonly Metrics[]>> = {};
   const wanted = options.value('case') ?? '';
   for (const one of chosen.flatMap(({ cases }) => cases).filter(({ name }) => name.includes(wanted))) {
-    const byBuild: Record<string, Metrics[]> = Object.fromEntries(builds.map(({ name }) => [name, []]));
+    const measured = new Map<string, Metrics[]>();
     // Alternately, so that what else the machine does meets all of them alike.
     for (let run = 0; run < runs; run++) {
-      for (const build of builds) byBuild[build.name]?.push(await runOnce(one, build, options));
+      for (const { name, run: runOnce } of contestants) {
+        const metrics = await runOnce(one);
+        if (metrics !== undefined) measured.set(name, [...(measured.get(name) ?? []), metrics]);
+      }
     }
-    results[one.name] = byBuild;
-    const columns = Object.entries(byBuild).map(([name, all]) => [name, summarize(all)] as const);
+    results[one.name] = Object.fromEntries(measured);
+    const columns = [...measured].map(([name, all]) => [name, summarize(all)] as const);
     say(`\n${table(one.name, Object.fromEntries(columns))}`);
     sayStages(options, columns[0]?.[1]['main thread µs/message']?.median ?? 0);
   }

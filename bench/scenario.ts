@@ -1,4 +1,6 @@
-import type { Build, Server } from './load/server';
+import type { Server } from './load/server';
+import type { XmppPeer } from './peers/xmpp';
+import type { Target } from './load/target';
 
 /** What one run measured, by name with unit, in the order of the report. */
 export type Metrics = Readonly<Record<string, number>>;
@@ -6,9 +8,10 @@ export type Metrics = Readonly<Record<string, number>>;
 export interface Surroundings {
   /** A fraction of the time and size, to see that everything works. */
   readonly quick: boolean;
-  /** Starts a server for this run, on data of its own; it is stopped when the run is over. */
-  readonly startServer: (environment?: Readonly<Record<string, string>>) => Promise<Server>;
-  readonly build: Build;
+  /** Starts what is measured in this run, on data of its own; it is stopped when the run is over. */
+  readonly start: () => Promise<Target>;
+  /** The same, for what only Parley has. */
+  readonly startServer: () => Promise<Server>;
   /** `npm run bench -- <name> --<option> value`. */
   readonly option: (name: string) => string | undefined;
 }
@@ -17,6 +20,10 @@ export interface Surroundings {
 export interface Case {
   readonly name: string;
   readonly run: (surroundings: Surroundings) => Promise<Metrics>;
+  /** Floors take part, too. */
+  readonly hasFloor?: boolean;
+  /** The same over XMPP, for a peer that speaks it. */
+  readonly runXmpp?: (peer: XmppPeer, surroundings: Surroundings) => Promise<Metrics>;
 }
 
 export interface Scenario {

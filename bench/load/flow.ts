@@ -73,17 +73,31 @@ export class Flow implements DeviceListener {
     return measured;
   }
 
-  /** @returns the message's number */
-  send(device: Device, conversationId: string, intendedAt: number): number {
-    const number = this.sent++ % UNDER_WAY_MAX;
-    this.intendedAt[number] = intendedAt;
-    const body = `#${String(number).padStart(NUMBER_DIGITS, '0')}${this.filler}`;
+  send(device: Device, conversationId: string, intendedAt: number): void {
+    const { number, body } = this.next(intendedAt);
     device.send(
       `{"event":"message.send","id":"${number}","data":{"conversationId":"${conversationId}","clientMessageId":"` +
         `${nextClientMessageId()}","content":{"type":"text","body":"${body}"}}}`,
     );
     this.measured.lateness.add(performance.now() - intendedAt);
-    return number;
+  }
+
+  /** A message to be sent in whatever protocol: its number, and its text, which begins with `#` and the number. */
+  next(intendedAt: number): { readonly number: number; readonly body: string } {
+    const number = this.sent++ % UNDER_WAY_MAX;
+    this.intendedAt[number] = intendedAt;
+    return { number, body: `#${String(number).padStart(NUMBER_DIGITS, '0')}${this.filler}` };
+  }
+
+  /** For protocols without an acknowledgement: what has arrived counts as acknowledged as well. */
+  arrived(text: string): void {
+    const number = Number(text.slice(1, 1 + NUMBER_DIGITS));
+    const ms = performance.now() - (this.intendedAt[number] as number);
+    this.answered++;
+    this.measured.acked++;
+    this.measured.delivered++;
+    this.measured.acks.add(ms);
+    this.measured.deliveries.add(ms);
   }
 
   acked(device: Device, tag: string): void {

@@ -6,6 +6,8 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Client } from 'pg';
+import { makePeople, type Person } from './people';
+import type { Target } from './target';
 
 const START_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 40_000;
@@ -40,7 +42,7 @@ export const THIS_BUILD: Build = {
  * A Parley node as `npm start` runs it, all roles and stores, on a data folder of its own, which goes with it.
  * Only the rate limits are off.
  */
-export class Server {
+export class Server implements Target {
   private constructor(
     readonly port: number,
     readonly secret: string,
@@ -89,6 +91,15 @@ export class Server {
     const client = new Client({ host: '127.0.0.1', port, user: 'parley', password, database: 'parley' });
     await client.connect();
     return client;
+  }
+
+  async people(count: number): Promise<readonly Person[]> {
+    const database = await this.database();
+    try {
+      return await makePeople(database, this.secret, count);
+    } finally {
+      await database.end();
+    }
   }
 
   async stop(): Promise<void> {

@@ -1,15 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { beginPairs, connectAll } from '../load/crowd';
-import type { Device } from '../load/device';
+import { beginPairs, connectAll, sideBySide } from '../load/crowd';
 import { Flow, type Receipts } from '../load/flow';
 import { Pacer } from '../load/pacer';
-import { makePeople } from '../load/people';
 import { costs, watching } from '../load/watch';
+import { XmppDevice, type XmppPeer } from '../peers/xmpp';
 import type { Case, Metrics, Scenario, Surroundings } from '../scenario';
 
 const CLIENTS = 200;
 const BODY_BYTES = 64;
 const RATES = [500, 1_000, 2_000, 5_000] as const;
+const OPENING_MAX = 16;
 /** How long answers that are still out are waited for. */
 const DRAIN_MS_MAX = 20_000;
 const DRAIN_POLL_MS = 50;
@@ -17,49 +17,83 @@ const DRAIN_POLL_MS = 50;
 /** Every client has one message under way, always; or messages leave at a rate, whatever becomes of them. */
 type Loop = { readonly kind: 'closed' } | { readonly kind: 'open'; readonly ratePerSecond: number };
 
+/** Sends the message that is due at `intendedAt` from client `n` to the other one of its pair. */
+type Send = (n: number, intendedAt: number) => void;
+
+const clientsOf = ({ option }: Surroundings): number => Number(option('clients') ?? CLIENTS);
+
 /** Pairs of people who write to each other, one device each. */
 async function direct(surroundings: Surroundings, loop: Loop): Promise<Metrics> {
-  const { quick, option } = surroundings;
-  const server = await surroundings.startServer();
-  const database = await server.database();
-  const people = await makePeople(database, server.secret, Number(option('clients') ?? CLIENTS));
-  await database.end();
-  const conversations = new Map<Device, string>();
-  let isSending = false;
-  const send = (device: Device, intendedAt: number): void => {
-    const conversationId = conversations.get(device);
-    if (isSending && device.isOpen && conversationId !== undefined) {
-      flow.send(device, conversationId, intendedAt);
-    }
-  };
+  const { start, option } = surroundings;
+  const target = await start();
+  const numbers = new Map<object, number>();
+  const closed: { send: Send } = { send: () => undefined };
   const flow = new Flow({
     bodyBytes: BODY_BYTES,
     receipts: (option('receipts') ?? 'gathered') as Receipts,
-    ...(loop.kind === 'open'
-      ? {}
-      : {
-          onAnswer: (device) => {
-            send(device, performance.now());
-          },
-        }),
+    onAnswer: (device) => {
+      closed.send(numbers.get(device) ?? -1, performance.now());
+    },
   });
-  const devices = await connectAll(server.port, people, flow);
+  const devices = await connectAll(target.port, await target.people(clientsOf(surroundings)), flow);
+  devices.forEach((device, n) => numbers.set(device, n));
   const ids = await beginPairs(devices);
-  devices.forEach((device, n) => conversations.set(device, ids[n >> 1] as string));
+  const send: Send = (n, intendedAt) => {
+    const device = devices[n];
+    if (device?.isOpen === true) flow.send(device, ids[n >> 1] as string, intendedAt);
+  };
+  try {
+    return await measure(surroundings, { loop, flow, pid: target.pid, count: devices.length, send, closed });
+  } finally {
+    for (const device of devices) device.destroy();
+  }
+}
 
-  isSending = true;
-  const stop = start(loop, devices, send);
+/** The same over XMPP: a message counts as acknowledged when the other one has it, because it is archived before. */
+async function directXmpp(peer: XmppPeer, surroundings: Surroundings, loop: Loop): Promise<Metrics> {
+  const flow = new Flow({ bodyBytes: BODY_BYTES, receipts: 'off' });
+  const closed: { send: Send } = { send: () => undefined };
+  const names = await peer.accounts(clientsOf(surroundings));
+  const devices = await sideBySide(names, OPENING_MAX, (name, n) =>
+    XmppDevice.open(peer, name, (body) => {
+      if (!body.startsWith('#')) return;
+      flow.arrived(body);
+      closed.send(n ^ 1, performance.now());
+    }),
+  );
+  const send: Send = (n, intendedAt) => {
+    const device = devices[n];
+    if (device?.isOpen === true) device.say(names[n ^ 1] as string, flow.next(intendedAt).body);
+  };
+  try {
+    return await measure(surroundings, { loop, flow, pid: peer.pid, count: devices.length, send, closed });
+  } finally {
+    for (const device of devices) device.destroy();
+  }
+}
+
+interface Course {
+  readonly loop: Loop;
+  readonly flow: Flow;
+  readonly pid: number;
+  /** Clients. */
+  readonly count: number;
+  readonly send: Send;
+  /** Called with every answer; sends the next one while a closed loop runs. */
+  readonly closed: { send: Send };
+}
+
+async function measure({ quick, option }: Surroundings, course: Course): Promise<Metrics> {
+  const { flow } = course;
+  const stop = begin(course);
   await sleep(quick ? 2_000 : 5_000);
   flow.begin();
-  const used = await watching(server.pid, () => sleep(Number(option('seconds') ?? (quick ? 3 : 10)) * 1_000));
+  const used = await watching(course.pid, () => sleep(Number(option('seconds') ?? (quick ? 3 : 10)) * 1_000));
   const measured = flow.begin();
-  isSending = false;
   stop();
   for (let waited = 0; flow.underWay > 0 && waited < DRAIN_MS_MAX; waited += DRAIN_POLL_MS) {
     await sleep(DRAIN_POLL_MS);
   }
-  const { socketsLost, underWay } = flow;
-  for (const device of devices) device.destroy();
   return {
     'acks/s': measured.acked / used.seconds,
     'deliveries/s': measured.delivered / used.seconds,
@@ -67,25 +101,24 @@ async function direct(surroundings: Surroundings, loop: Loop): Promise<Metrics> 
     ...measured.deliveries.metrics('delivered'),
     'generator late p99 ms': measured.lateness.at(99),
     refused: measured.refused,
-    unanswered: underWay,
-    'sockets lost': socketsLost,
+    unanswered: flow.underWay,
+    'sockets lost': flow.socketsLost,
     ...costs(used, measured.acked),
   };
 }
 
 /** @returns what ends it */
-function start(
-  loop: Loop,
-  devices: readonly Device[],
-  send: (device: Device, intendedAt: number) => void,
-): () => void {
+function begin({ loop, count, send, closed }: Course): () => void {
   if (loop.kind === 'closed') {
-    for (const device of devices) send(device, performance.now());
-    return () => undefined;
+    closed.send = send;
+    for (let n = 0; n < count; n++) send(n, performance.now());
+    return () => {
+      closed.send = () => undefined;
+    };
   }
   let next = 0;
   const pacer = new Pacer(loop.ratePerSecond, (at) => {
-    send(devices[next++ % devices.length] as Device, at);
+    send(next++ % count, at);
   });
   pacer.start();
   return () => {
@@ -93,16 +126,20 @@ function start(
   };
 }
 
-const open = (ratePerSecond: number): Case => ({
-  name: `direct open ${ratePerSecond}/s`,
-  run: (surroundings) => direct(surroundings, { kind: 'open', ratePerSecond }),
+const caseOf = (name: string, loop: Loop): Case => ({
+  name,
+  hasFloor: true,
+  run: (surroundings) => direct(surroundings, loop),
+  runXmpp: (peer, surroundings) => directXmpp(peer, surroundings, loop),
 });
 
 export const directScenario: Scenario = {
   name: 'direct',
   about: '200 people write to each other in pairs, 64 bytes a message, receipts on',
   cases: [
-    { name: 'direct closed', run: (surroundings) => direct(surroundings, { kind: 'closed' }) },
-    ...RATES.map(open),
+    caseOf('direct closed', { kind: 'closed' }),
+    ...RATES.map((ratePerSecond) =>
+      caseOf(`direct open ${ratePerSecond}/s`, { kind: 'open', ratePerSecond }),
+    ),
   ],
 };

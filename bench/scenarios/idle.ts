@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connectAll } from '../load/crowd';
-import { makePeople } from '../load/people';
 import { usageOf } from '../load/processes';
 import type { Metrics, Scenario, Surroundings } from '../scenario';
 
@@ -12,9 +11,7 @@ const SOCKETS_QUICK = [500, 2_000] as const;
 /** Authenticated sockets that do nothing: what each of them costs. */
 async function idle({ quick, startServer }: Surroundings, sockets: number): Promise<Metrics> {
   const server = await startServer();
-  const database = await server.database();
-  const people = await makePeople(database, server.secret, sockets);
-  await database.end();
+  const people = await server.people(sockets);
   await sleep(quick ? 2_000 : 10_000);
   const before = usageOf(server.pid).nodeBytes;
   const startedAt = performance.now();
