@@ -19,7 +19,7 @@ module.exports = {
       ...common,
       displayName: 'unit',
       testMatch: [
-        '<rootDir>/{src,projections,embedded,sdk,tools,test/simulation,test/chaos/judge}/**/*.spec.ts',
+        '<rootDir>/{src,projections,embedded,sdk,tools,bench,test/simulation,test/chaos/judge}/**/*.spec.ts',
       ],
       testPathIgnorePatterns: ['/node_modules/', '/dist/', '\\.pg\\.spec\\.ts$'],
       setupFiles: ['reflect-metadata'],

@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { ejabberd, floor, parley, type Contestant } from './contestants';
+import { guard } from './guard';
 import { THIS_BUILD } from './load/server';
 import { parseOptions, type Options } from './options';
 import { describeMachine } from './report/machine';
@@ -25,6 +26,7 @@ function help(): void {
     '                 [--against name=path/to/dist/src/main.js[,--node-flag]…]… [--floor] [--peer ejabberd] [--profile folder] [--receipts off|gathered|each]',
   );
   for (const { name, about } of SCENARIOS) say(`  ${name.padEnd(12)} ${about}`);
+  say('  guard        fails when Parley falls behind its recorded share of the floor');
 }
 
 /** Who takes part: this build, others, and what they are held against. */
@@ -54,8 +56,25 @@ function sayStages(options: Options, microsecondsPerMessage: number): void {
   }
 }
 
+const runsOf = (options: Options): number =>
+  Number(options.value('runs') ?? (options.flag('quick') ? 1 : RUNS_DEFAULT));
+
+async function runGuard(options: Options): Promise<void> {
+  const { lines, stands } = await guard(
+    parley(THIS_BUILD, options),
+    floor('ws relay', options),
+    runsOf(options),
+  );
+  for (const line of lines) say(line);
+  process.exitCode = stands ? 0 : 1;
+}
+
 async function main(): Promise<void> {
   const options = parseOptions(process.argv.slice(2));
+  if (options.names.includes('guard')) {
+    await runGuard(options);
+    return;
+  }
   const chosen = SCENARIOS.filter(
     ({ name }) => options.names.includes(name) || options.names.includes('all'),
   );
@@ -71,7 +90,7 @@ async function main(): Promise<void> {
       .join(' · '),
   );
   const contestants = contestantsOf(options);
-  const runs = Number(options.value('runs') ?? (options.flag('quick') ? 1 : RUNS_DEFAULT));
+  const runs = runsOf(options);
   const results: Record<string, Record<string, readonly Metrics[]>> = {};
   const wanted = options.value('case') ?? '';
   for (const one of chosen.flatMap(({ cases }) => cases).filter(({ name }) => name.includes(wanted))) {

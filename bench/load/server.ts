@@ -35,7 +35,7 @@ export interface Build {
 export const THIS_BUILD: Build = {
   name: 'parley',
   script: resolve(__dirname, '../../src/main.js'),
-  flags: ['--enable-source-maps'],
+  flags: ['--enable-source-maps', '--max-semi-space-size=32'],
 };
 
 /**
