@@ -6,6 +6,7 @@ import { CONFIG, type Config } from '../config/config';
 import { beginRoot } from '../application/ports/tracing';
 import { QUIET_PATHS, requestIdOf } from '../observability/logging';
 import { Metrics } from '../observability/metrics';
+import { answerClientError } from './client-error';
 import { setUpDocuments } from './openapi';
 import { invalidInput } from './problem-exception';
 import { requestId, traceIdOf, traceparentOf, type EdgeRequest } from './request';
@@ -56,6 +57,12 @@ function nameRequest(request: IncomingMessage, response: ServerResponse, next: N
   request.id = id;
   response.setHeader('X-Request-Id', id);
   next();
+}
+
+/** RFC 9110, section 7.2. Node would refuse it by itself, without a problem. */
+function refuseNoHost(request: IncomingMessage, _response: ServerResponse, next: Next): void {
+  if (request.headers.host !== undefined || request.httpVersion === '1.0') next();
+  else next(invalidInput({ field: 'Host', message: 'must be given' }));
 }
 
 /** JSON or nothing: forms, files and bodies of unknown type would otherwise count as no body at all. */
@@ -119,7 +126,7 @@ export function setUpEdge(app: NestExpressApplication): void {
   app.set('etag', false);
   app.use(nameRequest, measure(app.get(Metrics)), SECURITY_HEADERS);
   app.enableCors(CORS);
-  app.use(refuseForeignBody);
+  app.use(refuseNoHost, refuseForeignBody);
   app.useBodyParser('json', {
     limit: config.limits.frameBytesMax + BODY_ROOM_BYTES,
     // A compressed bomb is never unpacked: bodies are small enough to come plain.
@@ -136,4 +143,6 @@ export function setUpEdge(app: NestExpressApplication): void {
   server.headersTimeout = HEADERS_TIMEOUT_MS;
   server.requestTimeout = REQUEST_TIMEOUT_MS;
   server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT_MS;
+  server.on('clientError', answerClientError);
+  Object.assign(server, { requireHostHeader: false });
 }
