@@ -11,9 +11,17 @@ import { table } from './report/table';
 import type { Metrics, Scenario } from './scenario';
 import { directScenario } from './scenarios/direct';
 import { eventLogScenario } from './scenarios/event-log';
+import { groupScenario } from './scenarios/group';
 import { idleScenario } from './scenarios/idle';
+import { roomsScenario } from './scenarios/rooms';
 
-const SCENARIOS: readonly Scenario[] = [directScenario, idleScenario, eventLogScenario];
+const SCENARIOS: readonly Scenario[] = [
+  directScenario,
+  roomsScenario,
+  groupScenario,
+  idleScenario,
+  eventLogScenario,
+];
 const RUNS_DEFAULT = 3;
 
 function say(text: string): void {
