@@ -13,6 +13,7 @@ import { Audiences } from './audiences';
 import { ConversationLanes } from './conversation-lanes';
 import { FanOut } from './fan-out';
 import { Feed } from './feed';
+import { FeedProbe } from './feed-probe';
 import { GapReader } from './gap-reader';
 import { Hub } from './hub';
 import { ReceiptAggregator } from './receipts';
@@ -37,6 +38,7 @@ const RECEIPTS_DRAIN_MS = 3_000;
     ConversationLanes,
     FanOut,
     Feed,
+    FeedProbe,
     GapReader,
     Hub,
     ReceiptAggregator,
@@ -55,6 +57,7 @@ export class DeliveryModule
 {
   constructor(
     private readonly feed: Feed,
+    private readonly probe: FeedProbe,
     private readonly receipts: ReceiptAggregator,
     private readonly debts: SyncDebts,
     private readonly health: HealthChecks,
@@ -66,6 +69,7 @@ export class DeliveryModule
         ? { status: 'up' }
         : { status: 'down', detail: 'the subscription to the log is being taken up again' },
     );
+    this.probe.start();
     await Promise.race([this.feed.start(), sleep(FEED_START_WAIT_MS, undefined, { ref: false })]);
   }
 

@@ -9,7 +9,7 @@ import { Executor } from '../application/executor';
 import { beginStep } from '../application/ports/tracing';
 import { CONVERSATION_STREAM_PREFIX, conversationOfStream } from '../domain/conversation/streams';
 import { Clock } from '../kernel/clock';
-import type { Millis } from '../kernel/ids';
+import { toSeq, type ConversationId, type Millis, type Seq } from '../kernel/ids';
 import { POSITION_START, comparePositions, hasPassed, type Position } from '../kernel/position';
 import { LagTrail } from '../observability/lag-trail';
 import { Metrics } from '../observability/metrics';
@@ -17,8 +17,10 @@ import { decode } from './audiences';
 import { backoffMs, pause, stopSignal, type Backoff } from './backoff';
 import { ConversationLanes } from './conversation-lanes';
 
+/** While the feed waits for room it gives a sign of life this often. */
+const ROOM_SIGN_MS = 1_000;
 const RESUBSCRIBE: Backoff = { baseMs: 50, maxMs: 5_000 };
-const FILTER: LogFilter = { streamPrefixes: [CONVERSATION_STREAM_PREFIX] };
+export const CONVERSATIONS_ONLY: LogFilter = { streamPrefixes: [CONVERSATION_STREAM_PREFIX] };
 
 interface FeedStatus {
   /** False before the first subscription and while one is being taken up again. */
@@ -55,6 +57,8 @@ export class Feed {
     this.stand = resolve;
   });
   private taken: Position | undefined;
+  /** Where the feed began. */
+  origin: Position = POSITION_START;
   private done: Position = POSITION_START;
   /** Where the next subscription begins: at or after `taken`, because checkpoints move it, too. */
   private resumeAfter: Position = POSITION_START;
@@ -62,6 +66,13 @@ export class Feed {
   private readonly waiters = new Set<Waiter>();
   /** For counting how far others are behind this node. */
   readonly trail = new LagTrail();
+  /** Conversation → the last event of it that was taken, and where it stands; for the probe, and since its last. */
+  private recent = new Map<ConversationId, { readonly seq: Seq; readonly position: Position }>();
+  /** Items the subscriptions have given so far. */
+  heard = 0;
+  private subscription: AbortController = stopSignal();
+  /** The last event that came by the subscription. */
+  private subscribedTo: Position = POSITION_START;
   private subscribed = false;
   private lastItemAt: Millis | undefined;
 
@@ -130,10 +141,12 @@ export class Feed {
       try {
         if (this.taken === undefined) await this.standAtTheEnd();
         const after = this.resumeAfter === POSITION_START ? 'start' : this.resumeAfter;
-        for await (const item of this.log.subscribe({ after, filter: FILTER, signal })) {
+        this.subscription = stopSignal();
+        const ends = AbortSignal.any([signal, this.subscription.signal]);
+        for await (const item of this.log.subscribe({ after, filter: CONVERSATIONS_ONLY, signal: ends })) {
           attempt = 0;
           const room = this.take(item);
-          if (room !== undefined) await room;
+          if (room !== undefined) await this.waitForRoom(room);
         }
       } catch (error) {
         if (!this.isStopped()) this.logger.warn({ err: error }, 'the subscription broke');
@@ -155,7 +168,7 @@ export class Feed {
       const page = await this.log.readAll({
         direction: 'backwards',
         limit: 1,
-        filter: FILTER,
+        filter: CONVERSATIONS_ONLY,
         ...(after === undefined ? {} : { after }),
       });
       const [last] = page.events;
@@ -163,7 +176,8 @@ export class Feed {
         after = page.next;
         continue;
       }
-      this.taken = this.done = this.resumeAfter = last?.position ?? POSITION_START;
+      this.origin = last?.position ?? POSITION_START;
+      this.taken = this.done = this.resumeAfter = this.subscribedTo = this.origin;
       this.stand();
       return;
     }
@@ -175,6 +189,7 @@ export class Feed {
 
   /** @returns something to wait for when the lanes are full */
   private take(item: SubscriptionItem): Promise<void> | undefined {
+    this.heard++;
     this.subscribed = true;
     this.lastItemAt = this.clock.now();
     switch (item.kind) {
@@ -193,10 +208,39 @@ export class Feed {
    * audience is known; a connection that registers in between cannot exist.
    */
   private takeEvent(event: LogEvent): void {
-    this.taken = this.resumeAfter = event.position;
+    this.resumeAfter = this.subscribedTo = event.position;
+    this.handOut(event);
+  }
+
+  /** An event that did not come: handed out from the log. Those whom it reaches twice know it by its seq. */
+  repair(event: LogEvent): void {
+    this.handOut(event);
+  }
+
+  /** Was the event, or a later one of its conversation, taken since the last {@link forgetUpTo}? */
+  hasTaken({ stream, revision }: LogEvent): boolean {
+    const id = conversationOfStream(stream);
+    const known = id === undefined ? undefined : this.recent.get(id);
+    return known !== undefined && known.seq >= toSeq(revision);
+  }
+
+  /** Nobody will ask {@link hasTaken} about events up to here any more. */
+  forgetUpTo(position: Position): void {
+    for (const [id, last] of this.recent) if (hasPassed(position, last.position)) this.recent.delete(id);
+  }
+
+  /** Takes the subscription up again from the last event that came by it. */
+  restart(): void {
+    this.resumeAfter = this.subscribedTo;
+    this.subscription.abort();
+  }
+
+  private handOut(event: LogEvent): void {
+    if (this.taken === undefined || hasPassed(event.position, this.taken)) this.taken = event.position;
     this.trail.see(event.position);
     const conversationId = conversationOfStream(event.stream);
     if (conversationId === undefined) return;
+    this.remember(conversationId, event);
     this.executor.observe(event);
     const entry: InFlight = { position: event.position, done: false };
     this.inFlight.push(entry);
@@ -211,10 +255,26 @@ export class Feed {
     });
   }
 
+  private remember(id: ConversationId, { revision, position }: LogEvent): void {
+    const seq = toSeq(revision);
+    const known = this.recent.get(id);
+    if (known === undefined || known.seq < seq) this.recent.set(id, { seq, position });
+  }
+
+  /** Full lanes are no silence: the subscription has more to say than can be taken. */
+  private async waitForRoom(room: Promise<void>): Promise<void> {
+    const counting = setInterval(() => {
+      this.heard++;
+    }, ROOM_SIGN_MS).unref();
+    await room;
+    clearInterval(counting);
+  }
+
   private finish(entry: InFlight): void {
     entry.done = true;
     while (this.inFlight[0]?.done === true) {
-      this.done = this.inFlight[0].position;
+      const { position } = this.inFlight[0];
+      if (hasPassed(position, this.done)) this.done = position;
       this.inFlight.shift();
     }
     this.metrics.feedLagEvents.set(this.inFlight.length);

@@ -101,6 +101,10 @@ export class Metrics {
     'parley_feed_restarts_total',
     'Times the subscription of this node ended and was taken up again',
   );
+  readonly feedRepairs = this.counter(
+    'parley_feed_repairs_total',
+    'Events that the subscription of this node left out, handed out from the log by a probe',
+  );
   readonly outboundBytes = this.counter('parley_outbound_bytes_total', 'Bytes written to sockets');
   readonly slowConsumers = this.counter(
     'parley_slow_consumers_total',

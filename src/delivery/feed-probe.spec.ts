@@ -1,0 +1,145 @@
+import { Author, conversationOf, DeliveryWorld, userOf } from '../../test/support/delivery';
+import type { SubscribeOptions, SubscriptionItem } from '../application/ports/event-log';
+import { MemoryEventLog } from '../infrastructure/memory/memory-event-log';
+import { FEED_PROBE_MS, FeedProbe } from './feed-probe';
+
+const ONE = conversationOf(1);
+const TWO = conversationOf(2);
+
+/** A log whose subscriptions leave events out, and stop saying anything without ending. */
+class FailingLog extends MemoryEventLog {
+  /** `stream@revision` of events that no subscription tells of. */
+  readonly lost = new Set<string>();
+  /** Subscriptions so far; those up to and including this one say nothing any more. */
+  subscriptions = 0;
+  silentUpTo = 0;
+
+  override subscribe(options: SubscribeOptions): AsyncIterable<SubscriptionItem> {
+    return this.failing(super.subscribe(options), ++this.subscriptions, options.signal);
+  }
+
+  private async *failing(
+    items: AsyncIterable<SubscriptionItem>,
+    nth: number,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<SubscriptionItem> {
+    for await (const item of items) {
+      if (nth <= this.silentUpTo) {
+        await new Promise((resolve) => signal?.addEventListener('abort', resolve));
+        return;
+      }
+      if (item.kind === 'event' && this.lost.has(`${item.event.stream}@${item.event.revision}`)) continue;
+      yield item;
+    }
+  }
+}
+
+describe('the probe of the feed', () => {
+  let log: FailingLog;
+  let world: DeliveryWorld;
+  let probe: FeedProbe;
+  let one: Author;
+  let two: Author;
+
+  beforeEach(async () => {
+    log = new FailingLog();
+    world = new DeliveryWorld(log);
+    probe = new FeedProbe(log, world.feed, world.metrics);
+    one = new Author(world, ONE);
+    two = new Author(world, TWO);
+    await world.feed.start();
+  });
+  afterEach(async () => {
+    await probe.onApplicationShutdown();
+    await world.stop();
+  });
+
+  const repairs = async (): Promise<string | undefined> =>
+    /^parley_feed_repairs_total (\d+)$/m.exec((await world.metrics.expose()).text)?.[1];
+  const until = async (condition: () => boolean): Promise<void> => {
+    while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5));
+  };
+
+  it('hands out the last event of a conversation that never came, while others go on', async () => {
+    const ann = world.connect(userOf(0));
+    log.lost.add(`conversation-${ONE}@2`);
+    await one.start([0, 1]);
+    await one.say(1);
+    await one.say(1);
+    await two.start([0, 1]);
+    await world.settle();
+    expect(ann.seqsOf(ONE)).toEqual([0, 1]);
+    await probe.probe();
+    await until(() => ann.seqsOf(ONE).length === 3);
+    expect(ann.seqsOf(ONE)).toEqual([0, 1, 2]);
+    expect(ann.seqsOf(TWO)).toEqual([0]);
+    expect(await repairs()).toBe('1');
+    // What was handed out is not handed out again, and what follows comes in order.
+    await probe.probe();
+    await one.say(1);
+    await world.settle();
+    expect(ann.seqsOf(ONE)).toEqual([0, 1, 2, 3]);
+    expect(await repairs()).toBe('1');
+  });
+
+  it('hands out the very last event of the log by the second probe', async () => {
+    const ann = world.connect(userOf(0));
+    await one.start([0, 1]);
+    await world.settle();
+    log.lost.add(`conversation-${ONE}@1`);
+    await one.say(1);
+    // It may be on its way still.
+    await probe.probe();
+    expect(ann.seqsOf(ONE)).toEqual([0]);
+    await probe.probe();
+    await until(() => ann.seqsOf(ONE).length === 2);
+    expect(ann.seqsOf(ONE)).toEqual([0, 1]);
+    expect(world.feed.position).toEqual(
+      (await log.readAll({ direction: 'backwards', limit: 1 })).events[0]?.position,
+    );
+  });
+
+  it('takes a subscription up again that has gone silent, without loss or repetition', async () => {
+    const ann = world.connect(userOf(0));
+    await one.start([0, 1]);
+    await world.settle();
+    log.silentUpTo = log.subscriptions;
+    for (let n = 0; n < 3; n++) await one.say(1);
+    await probe.probe();
+    expect(log.subscriptions).toBe(1);
+    await probe.probe();
+    await until(() => log.subscriptions === 2);
+    await one.say(1);
+    await world.settle();
+    await until(() => ann.seqsOf(ONE).length === 5);
+    expect(ann.seqsOf(ONE)).toEqual([0, 1, 2, 3, 4]);
+    await probe.probe();
+    await probe.probe();
+    expect(log.subscriptions).toBe(2);
+  });
+
+  it('leaves a subscription alone on a quiet night, and nobody a repetition', async () => {
+    const ann = world.connect(userOf(0));
+    await one.start([0, 1]);
+    for (let n = 0; n < 5; n++) {
+      await world.settle();
+      await probe.probe();
+    }
+    expect(log.subscriptions).toBe(1);
+    expect(ann.seqsOf(ONE)).toEqual([0]);
+    expect(await repairs()).toBe('0');
+  });
+
+  it('probes by itself, and goes on when the log cannot be read', async () => {
+    jest.useFakeTimers({ doNotFake: ['setImmediate', 'nextTick', 'queueMicrotask'] });
+    const readAll = jest.spyOn(log, 'readAll').mockRejectedValueOnce(new Error('broken'));
+    probe.start();
+    await jest.advanceTimersByTimeAsync(FEED_PROBE_MS - 1);
+    expect(readAll).not.toHaveBeenCalled();
+    await jest.advanceTimersByTimeAsync(1);
+    expect(readAll).toHaveBeenCalledTimes(1);
+    await jest.advanceTimersByTimeAsync(FEED_PROBE_MS);
+    expect(readAll).toHaveBeenCalledTimes(2);
+    jest.useRealTimers();
+  });
+});
