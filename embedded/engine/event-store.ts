@@ -16,7 +16,8 @@ import { Reader, type LogPage, type LogReadOptions, type StreamPage, type Stream
 import { RecentIds } from './recent-ids';
 import { checkStreamName, payloadBytes, type EngineEvent } from './record';
 import { scavenge, type ScavengeResult } from './scavenger';
-import { Storage } from './storage';
+import { explained, openSound } from './open-sound';
+import type { Storage } from './storage';
 import { StreamIndex, UNINDEXED_EVENTS_MAX } from './stream-index';
 import { METADATA_TYPE, metadataStreamOf } from './stream-state';
 import {
@@ -72,10 +73,11 @@ export class EmbeddedEventStore {
   static async open(options: OpenOptions): Promise<EmbeddedEventStore> {
     await mkdir(options.path, { recursive: true });
     const lock = await acquireInstanceLock(options.path);
+    let storage: Storage | undefined;
     try {
       const clock = options.clock ?? new SystemClock();
       const now = (): number => clock.now();
-      const storage = Storage.open(options.path);
+      storage = openSound(options.path);
       const index = new StreamIndex(storage, options.unindexedEventsMax ?? UNINDEXED_EVENTS_MAX);
       const tail = new LiveTail(index.restore());
       const recent = new RecentIds();
@@ -86,12 +88,13 @@ export class EmbeddedEventStore {
       const limit = options.appendBytesMax ?? APPEND_BYTES_MAX;
       return new EmbeddedEventStore(lock, storage, index, tail, reader, writer, recent, limit);
     } catch (error) {
+      await storage?.close();
       await lock.release();
-      throw error;
+      throw explained(error);
     }
   }
 
-  /** Identity of this log; another one after an older copy was put in its place by `restore`. */
+  /** Identity of this log; another one after an older copy was put in its place, see {@link setEpoch}. */
   get epoch(): string {
     return this.storage.epoch;
   }
@@ -172,6 +175,12 @@ export class EmbeddedEventStore {
   /** The stream can never be read or written again. */
   async tombstoneStream(stream: string, expected: Expected): Promise<AppendOutcome> {
     return this.decide(stream, expected, decideTombstone);
+  }
+
+  /** The log is another one than those who knew it think, or the very one that they knew; durable when it resolves. */
+  async setEpoch(epoch: string): Promise<void> {
+    await this.turn();
+    await this.storage.setEpoch(epoch);
   }
 
   async scavenge(signal?: AbortSignal): Promise<ScavengeResult> {

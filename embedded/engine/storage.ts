@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
+import { crc32 } from 'node:zlib';
 import { open, type Database, type RootDatabase } from 'lmdb';
 import { EngineError } from './errors';
 import { checkRecord, RecordedEvent } from './record';
 
 /** Raised when an older program could no longer read what is written. */
-const FORMAT_VERSION = 1;
+const FORMAT_VERSION = 2;
 const INTEGER_BYTES = 6;
 const POSITION_BYTES = 8;
 const STREAM_ID_BYTES = 4;
@@ -52,20 +53,23 @@ interface StorageWrites {
  * sync (the library's default) a commit is reported before it is on the disk.
  */
 export class Storage implements StorageWrites {
-  readonly epoch: string;
+  private currentEpoch: string;
   private readonly log: Table;
   private readonly streams: Table;
   private readonly index: Table;
   private readonly meta: Table;
   private appending: Promise<boolean>[] = [];
 
-  private constructor(private readonly environment: RootDatabase<Buffer, Buffer>) {
+  private constructor(
+    private readonly environment: RootDatabase<Buffer, Buffer>,
+    readOnly: boolean,
+  ) {
     const table = (name: string): Table => environment.openDB<Buffer, Buffer>(name, BINARY);
     this.log = table('log');
     this.streams = table('streams');
     this.index = table('index');
     this.meta = table('meta');
-    this.epoch = this.establish();
+    this.currentEpoch = this.establish(readOnly);
   }
 
   /** @throws EngineError `newerFormat` */
@@ -73,6 +77,8 @@ export class Storage implements StorageWrites {
     const environment = open<Buffer, Buffer>({
       path,
       readOnly,
+      // Also when there is a dot in the folder's name.
+      noSubdir: false,
       mapSize: MAP_BYTES,
       maxDbs: 8,
       overlappingSync: false,
@@ -82,7 +88,7 @@ export class Storage implements StorageWrites {
       ...BINARY,
     });
     try {
-      return new Storage(environment);
+      return new Storage(environment, readOnly);
     } catch (error) {
       void environment.close();
       throw error;
@@ -105,6 +111,23 @@ export class Storage implements StorageWrites {
     } catch (error) {
       throw await reasonOf(error);
     }
+  }
+
+  get epoch(): string {
+    return this.currentEpoch;
+  }
+
+  /** Resolves when it is on the disk. */
+  async setEpoch(epoch: string): Promise<void> {
+    await this.commit(() => {
+      this.putMeta('epoch', epoch);
+    });
+    this.currentEpoch = epoch;
+  }
+
+  /** Copies the store as it is at this moment to a folder; others go on reading and writing meanwhile. */
+  async backup(path: string): Promise<void> {
+    await this.environment.backup(path, false);
   }
 
   async close(): Promise<void> {
@@ -134,7 +157,8 @@ export class Storage implements StorageWrites {
   }
 
   putMeta(key: string, value: unknown): void {
-    void this.meta.put(Buffer.from(key), Buffer.from(JSON.stringify(value)));
+    const json = JSON.stringify(value);
+    void this.meta.put(Buffer.from(key), Buffer.from(key === 'format' ? json : `${json}\n${sumOf(json)}`));
   }
 
   /** What another thread has committed is seen from now on; without it, reads may go on in an older snapshot. */
@@ -196,12 +220,19 @@ export class Storage implements StorageWrites {
     return entries;
   }
 
+  /** @throws EngineError `corrupt` */
   metaValue(key: string): unknown {
     const value = this.meta.getBinary(Buffer.from(key));
-    return value === undefined ? undefined : JSON.parse(value.toString());
+    if (value === undefined) return undefined;
+    const [json = '', sum] = value.toString().split('\n');
+    // The first format had no sums; the format itself has none, for older programs to read it.
+    if (sum !== undefined && sum !== sumOf(json)) {
+      throw new EngineError('corrupt', `what the event store says of itself (${key}) is damaged`);
+    }
+    return JSON.parse(json);
   }
 
-  private establish(): string {
+  private establish(readOnly: boolean): string {
     const format = this.metaValue('format');
     if (format === undefined) {
       const epoch: string = randomUUID();
@@ -215,9 +246,17 @@ export class Storage implements StorageWrites {
       const message = `the event store has format ${JSON.stringify(format)}, this program knows up to ${FORMAT_VERSION}`;
       throw new EngineError('newerFormat', message);
     }
-    return String(this.metaValue('epoch'));
+    const epoch = String(this.metaValue('epoch'));
+    if (format < FORMAT_VERSION && !readOnly) {
+      this.environment.transactionSync(() => {
+        this.putMeta('format', FORMAT_VERSION);
+      });
+    }
+    return epoch;
   }
 }
+
+const sumOf = (json: string): string => crc32(json).toString(16);
 
 function recorded(position: number, record: Buffer): RecordedEvent {
   checkRecord(record, position);

@@ -351,7 +351,7 @@ describe('EmbeddedEventStore', () => {
       await store.close();
       const lmdb = openLmdb({ path, maxDbs: 8, overlappingSync: false });
       const meta = lmdb.openDB('meta', { encoding: 'binary', keyEncoding: 'binary' });
-      await meta.put(Buffer.from('format'), Buffer.from('2'));
+      await meta.put(Buffer.from('format'), Buffer.from('1000'));
       await lmdb.close();
       await expect(EmbeddedEventStore.open({ path })).rejects.toMatchObject({ kind: 'newerFormat' });
     });

@@ -2,13 +2,23 @@ import { join } from 'node:path';
 import { EmbeddedEventStore } from '../../embedded/engine/event-store';
 import { openGrpcDoor } from '../../embedded/grpc/server';
 import { acquireInstanceLock } from '../../embedded/instance-lock';
+import type { Config } from '../../src/config/config';
 import { loadConfig } from '../../src/config/load-config';
+import { assertNever } from '../../src/kernel/assert-never';
+import { eventStoreCommand, USAGE, WrongArguments, type EventStoreCommand } from './arguments';
+import { runCopy } from './copy/run-copy';
+import { backUp, beginEpoch, check } from './upkeep';
 
 const PORT_DEFAULT = 2113;
 
+/** What a node would be told, but for a server it may use: these commands are about the engine. */
+const embeddedConfig = (): Config =>
+  loadConfig({ ...process.env, EVENTSTORE_URL: '', EVENTSTORE_STREAM_PREFIX: '' });
+const eventsFolder = (): string => join(embeddedConfig().dataDir, 'events');
+
 /** The embedded engine as a server of its own, on loopback, until it is told to end. */
-async function main(): Promise<void> {
-  const config = loadConfig({ ...process.env, EVENTSTORE_URL: '', EVENTSTORE_STREAM_PREFIX: '' });
+async function serve(): Promise<void> {
+  const config = embeddedConfig();
   const lock = await acquireInstanceLock(config.dataDir);
   const path = join(config.dataDir, 'events');
   const store = await EmbeddedEventStore.open({ path });
@@ -25,7 +35,37 @@ async function main(): Promise<void> {
   await lock.release();
 }
 
+/** @returns whether all is as it should be */
+async function run(command: EventStoreCommand): Promise<boolean> {
+  const say = (line: string): void => {
+    process.stdout.write(`${line}\n`);
+  };
+  switch (command.kind) {
+    case 'serve':
+      await serve();
+      return true;
+    case 'copy':
+      return runCopy({ from: command.from ?? eventsFolder(), to: command.to }, say);
+    case 'backup':
+      say(await backUp(eventsFolder(), command.to));
+      return true;
+    case 'check':
+      say(await check(command.from ?? eventsFolder()));
+      return true;
+    case 'newEpoch':
+      say(await beginEpoch(loadConfig(process.env)));
+      return true;
+    default:
+      return assertNever(command);
+  }
+}
+
+async function main(): Promise<void> {
+  process.exitCode = (await run(eventStoreCommand(process.argv.slice(2)))) ? 0 : 1;
+}
+
 main().catch((error: unknown) => {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  const usage = error instanceof WrongArguments ? `\n\n${USAGE}` : '';
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}${usage}\n`);
   process.exitCode = 1;
 });

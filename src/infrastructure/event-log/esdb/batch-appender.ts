@@ -30,6 +30,15 @@ export type AppendAnswer =
   | { readonly kind: 'appended'; readonly revision: Revision; readonly position: Position | undefined }
   | { readonly kind: 'wrongExpectedRevision'; readonly actual: Revision | undefined };
 
+/** An event as it goes over the line. */
+interface ProposedEvent {
+  readonly id: string;
+  readonly type: string;
+  readonly isJson: boolean;
+  readonly data: Uint8Array;
+  readonly metadata: Uint8Array;
+}
+
 type Call = ClientDuplexStream<BatchAppendReq, BatchAppendResp>;
 
 interface Waiting {
@@ -62,6 +71,15 @@ export class BatchAppender {
   async append(
     stream: string,
     events: readonly NewEvent[],
+    expected: ExpectedRevision,
+  ): Promise<AppendAnswer> {
+    return this.appendBytes(stream, events.map(bytesOf), expected);
+  }
+
+  /** @throws what the port's `append` throws */
+  async appendBytes(
+    stream: string,
+    events: readonly ProposedEvent[],
     expected: ExpectedRevision,
   ): Promise<AppendAnswer> {
     this.connection.assertOpen();
@@ -150,16 +168,22 @@ export class BatchAppender {
   }
 }
 
-function proposedOf(events: readonly NewEvent[]) {
+const bytesOf = ({ id, type, data, metadata }: NewEvent): ProposedEvent => ({
+  ...{ id, type, isJson: true },
+  data: Buffer.from(JSON.stringify(data)),
+  metadata: Buffer.from(JSON.stringify(metadata)),
+});
+
+function proposedOf(events: readonly ProposedEvent[]) {
   let bytes = 0;
-  const messages = events.map(({ id, type, data, metadata }) => {
-    const [body, about] = [Buffer.from(JSON.stringify(data)), Buffer.from(JSON.stringify(metadata))];
-    bytes += body.length + about.length;
+  const messages = events.map(({ id, type, isJson, data, metadata }) => {
+    bytes += data.length + metadata.length;
     const message = new BatchAppendReq.ProposedMessage()
       .setId(new UUID().setString(id))
-      .setData(body)
-      .setCustomMetadata(about);
-    message.getMetadataMap().set('type', type).set('content-type', 'application/json');
+      .setData(data)
+      .setCustomMetadata(metadata);
+    const contentType = isJson ? 'application/json' : 'application/octet-stream';
+    message.getMetadataMap().set('type', type).set('content-type', contentType);
     return message;
   });
   return { messages, bytes };

@@ -141,13 +141,7 @@ export class EsdbEventLog extends EventLog {
   }
 
   async setMaxCount(stream: string, maxCount: number): Promise<void> {
-    const event = {
-      id: asEventId(randomUUID()),
-      type: '$metadata',
-      data: { $maxCount: maxCount },
-      metadata: {},
-    };
-    await this.append(`$$${stream}`, [event], { expected: 'any' });
+    await this.setMetadata(stream, { $maxCount: maxCount });
   }
 
   async epoch(): Promise<string> {
@@ -155,9 +149,30 @@ export class EsdbEventLog extends EventLog {
     return this.knownEpoch;
   }
 
+  /**
+   * Begins another epoch: after an older backup was put in the server's place, clients must not trust their cursors.
+   * Nodes that run keep the one they know until they start again.
+   */
+  async renewEpoch(): Promise<string> {
+    const epoch = randomUUID();
+    const event = { id: asEventId(randomUUID()), type: 'EpochBegan', data: { epoch }, metadata: {} };
+    const { kind, ...at } = await this.append(EPOCH_STREAM, [event], { expected: 'any' });
+    if (kind !== 'appended' || !('revision' in at))
+      throw new Error('an append of whatever revision was refused');
+    // What was there before is forgotten: the first event that can be read is the epoch.
+    await this.setMetadata(EPOCH_STREAM, { $tb: Number(at.revision) });
+    this.knownEpoch = epoch;
+    return epoch;
+  }
+
   /** Ends subscriptions and refuses what comes after. Twice is harmless. */
   async close(): Promise<void> {
     await this.connection.close();
+  }
+
+  private async setMetadata(stream: string, data: object): Promise<void> {
+    const event = { id: asEventId(randomUUID()), type: '$metadata', data, metadata: {} };
+    await this.append(`$$${stream}`, [event], { expected: 'any' });
   }
 
   private async establishEpoch(): Promise<string> {

@@ -10,6 +10,8 @@ type Direction = 'forwards' | 'backwards';
 const NOT_OF_THE_SYSTEM = '^[^$]';
 /** Events the server looks at before it reports how far it is, to a subscriber to whom it has nothing to send. */
 const CHECKPOINT_EVENTS = 32;
+/** As the official client asks for everything. */
+const COUNT_MAX = String(Number.MAX_SAFE_INTEGER);
 
 export const streamIdentifier = (stream: string): StreamIdentifier =>
   new StreamIdentifier().setStreamName(Buffer.from(stream));
@@ -45,6 +47,22 @@ export function logReadRequest(
 ): ReadReq {
   const options = optionsOf(direction).setAll(allFrom(from)).setCount(String(count));
   return new ReadReq().setOptions(options.setFilter(filterOf(filter)));
+}
+
+/** All that there is in streams whose names match, for a reader who takes it at its own pace. */
+export function rawReadRequest(
+  direction: Direction,
+  from: Position | undefined,
+  streamRegex: string,
+): ReadReq {
+  const begin = from ?? (direction === 'forwards' ? 'start' : 'end');
+  const expression = new ReadReq.Options.FilterOptions.Expression().setRegex(streamRegex);
+  const filter = new ReadReq.Options.FilterOptions()
+    .setMax(CHECKPOINT_EVENTS)
+    .setCheckpointintervalmultiplier(1)
+    .setStreamIdentifier(expression);
+  const options = optionsOf(direction).setAll(allFrom(begin)).setCount(COUNT_MAX).setFilter(filter);
+  return new ReadReq().setOptions(options);
 }
 
 export function subscribeRequest(after: Position | 'start' | 'end', filter: LogFilter | undefined): ReadReq {

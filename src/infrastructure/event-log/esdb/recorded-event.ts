@@ -14,24 +14,52 @@ export const positionOf = (wire: {
   getPreparePosition(): string;
 }): Position => ({ commit: BigInt(wire.getCommitPosition()), prepare: BigInt(wire.getPreparePosition()) });
 
+/** An event as it is stored, its content as bytes. */
+interface RawEvent {
+  readonly stream: string;
+  readonly revision: bigint;
+  readonly position: Position;
+  readonly id: string;
+  readonly type: string;
+  readonly isJson: boolean;
+  readonly data: Uint8Array;
+  readonly metadata: Uint8Array;
+  /** Milliseconds since the epoch. */
+  readonly created: number;
+}
+
 /** The recorded event of an answer; undefined for a link whose target is gone. */
-export function logEventOf(resolved: ReadResp.ReadEvent, names: StreamNames): LogEvent | undefined {
+export function rawEventOf(resolved: ReadResp.ReadEvent): RawEvent | undefined {
   const recorded = resolved.getEvent();
   if (recorded === undefined) return undefined;
   const properties = recorded.getMetadataMap();
-  const type = properties.get('type') ?? '';
-  const data = json(recorded.getData_asU8());
-  const metadata = json(recorded.getCustomMetadata_asU8());
-  const stored = upcast(type, data, metadata);
   return {
-    stream: names.here(text(recorded.getStreamIdentifier()?.getStreamName_asU8() ?? new Uint8Array())),
-    revision: asRevision(BigInt(recorded.getStreamRevision())),
+    stream: text(recorded.getStreamIdentifier()?.getStreamName_asU8() ?? new Uint8Array()),
+    revision: BigInt(recorded.getStreamRevision()),
     position: positionOf(recorded),
-    id: asEventId(idText(recorded.getId())),
+    id: idText(recorded.getId()),
+    type: properties.get('type') ?? '',
+    isJson: properties.get('content-type') === 'application/json',
+    data: recorded.getData_asU8(),
+    metadata: recorded.getCustomMetadata_asU8(),
+    created: Number(BigInt(properties.get('created') ?? '0') / TICKS_PER_MILLISECOND),
+  };
+}
+
+/** The same for those above the port: by the names of this installation, parsed, and of today's shape. */
+export function logEventOf(resolved: ReadResp.ReadEvent, names: StreamNames): LogEvent | undefined {
+  const raw = rawEventOf(resolved);
+  if (raw === undefined) return undefined;
+  const stored = upcast(raw.type, json(raw.data), json(raw.metadata));
+  return {
+    stream: names.here(raw.stream),
+    revision: asRevision(raw.revision),
+    position: raw.position,
+    id: asEventId(raw.id),
     type: stored.type,
     data: stored.data,
     metadata: stored.metadata,
-    created: Number(BigInt(properties.get('created') ?? '0') / TICKS_PER_MILLISECOND),
+    created: raw.created,
   };
 }
 

@@ -1,0 +1,61 @@
+import { randomUUID } from 'node:crypto';
+import { join, resolve } from 'node:path';
+import { backupStore, checkStore, type OnChecked, type StoreContent } from '../../embedded/engine/backup';
+import { EmbeddedEventStore } from '../../embedded/engine/event-store';
+import type { Config } from '../../src/config/config';
+import { EsdbEventLog } from '../../src/infrastructure/event-log/esdb/esdb-event-log';
+import { ProgressBar } from './progress-bar';
+
+/** @returns what to tell. @throws EngineError */
+export async function backUp(path: string, to: string): Promise<string> {
+  const target = resolve(to);
+  const { events, epoch } = await withBar((onChecked) => backupStore(path, target, onChecked));
+  return `backed up ${events} events of epoch ${epoch} to ${target}, and read them there`;
+}
+
+/** @returns what to tell. @throws EngineError `corrupt`, InstanceRunning */
+export async function check(path: string): Promise<string> {
+  const folder = resolve(path);
+  const { events, head, epoch } = await withBar((onChecked) => checkStore(folder, onChecked));
+  return `${folder} is whole: ${events} events up to position ${head}, epoch ${epoch}`;
+}
+
+/** Of the store that a node with this configuration would use. @returns what to tell */
+export async function beginEpoch(config: Config): Promise<string> {
+  const { eventStoreUrl: connectionString, eventStoreStreamPrefix: streamPrefix } = config;
+  if (connectionString === undefined) {
+    const path = join(config.dataDir, 'events');
+    const store = await EmbeddedEventStore.open({ path });
+    const epoch = randomUUID();
+    try {
+      await store.setEpoch(epoch);
+    } finally {
+      await store.close();
+    }
+    return `${path} begins the epoch ${epoch}`;
+  }
+  const log = new EsdbEventLog({
+    connectionString,
+    ...(streamPrefix === undefined ? {} : { streamPrefix }),
+  });
+  try {
+    return `the event store begins the epoch ${await log.renewEpoch()}; restart the nodes that use it`;
+  } finally {
+    await log.close();
+  }
+}
+
+async function withBar(work: (onChecked: OnChecked) => Promise<StoreContent>): Promise<StoreContent> {
+  let bar: ProgressBar | undefined;
+  let whole = false;
+  try {
+    const content = await work((done, total) => {
+      bar ??= new ProgressBar('reading', total);
+      bar.at(done, done);
+    });
+    whole = true;
+    return content;
+  } finally {
+    bar?.end(whole);
+  }
+}
