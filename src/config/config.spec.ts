@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DEFAULT_LIMITS } from '../protocol/limits';
@@ -94,6 +94,27 @@ describe('configuration', () => {
 
   it('takes an empty variable as absent', () => {
     expect(loadConfig({ DATA_DIR: fresh(), PORT: '' }).port).toBe(3000);
+  });
+
+  it('reads secrets from files, without the line break at their end', () => {
+    const dataDir = fresh();
+    const file = join(dataDir, 'secret');
+    writeFileSync(file, 'a secret of at least thirty-two bytes\n');
+    expect(loadConfig({ DATA_DIR: dataDir, JWT_SECRET_FILE: file }).jwtSecret).toBe(
+      'a secret of at least thirty-two bytes',
+    );
+    writeFileSync(file, 'postgres://parley:hunter2@db/parley\n');
+    const url = loadConfig({ DATA_DIR: dataDir, DATABASE_URL_FILE: file }).databaseUrl;
+    expect(url).toBe('postgres://parley:hunter2@db/parley');
+    writeFileSync(file, 'mysql://parley:hunter2@db/parley\n');
+    expect(sentencesOf({ DATABASE_URL_FILE: file }).join()).not.toContain('hunter2');
+    expect(sentencesOf({ DATABASE_URL_FILE: file, DATABASE_URL: 'postgres://x' })).toEqual([
+      'DATABASE_URL and DATABASE_URL_FILE must not both be set.',
+    ]);
+    expect(sentencesOf({ JWT_SECRET_FILE: `${file}.not-there` })).toEqual([
+      `JWT_SECRET cannot be read from the file "${file}.not-there" (ENOENT).`,
+    ]);
+    expect(loadConfig({ DATA_DIR: dataDir, PORT_FILE: file }).port).toBe(3000);
   });
 
   it('makes the JWT secret once, for its owner alone, and keeps it', () => {

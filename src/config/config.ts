@@ -22,6 +22,8 @@ export interface Config {
   readonly eventStoreGrpcPort: number | undefined;
   readonly rateLimits: boolean;
   readonly jwtSecret: string;
+  /** Taken as well as {@link jwtSecret}, and never used to sign. */
+  readonly jwtSecretSecond: string | undefined;
   readonly accessTokenTtlMs: number;
   readonly refreshTokenTtlMs: number;
   readonly editWindowMs: number;

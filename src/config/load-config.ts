@@ -17,15 +17,38 @@ type Values = { [Key in keyof typeof SETTINGS]: ReturnType<(typeof SETTINGS)[Key
 
 const SECRET_FILE = 'jwt-secret';
 
+/** A variable set to nothing, as compose files and shells leave it, counts as absent. */
+const valueOf = (environment: Environment, name: string): string | undefined =>
+  environment[name] === '' ? undefined : environment[name];
+
+/** The text of a setting, from its variable or from the file that `<name>_FILE` names. @throws Error */
+function textOf({ name, fallback, secret }: Setting<unknown>, environment: Environment): string | undefined {
+  const given = valueOf(environment, name);
+  const file = secret === true ? valueOf(environment, `${name}_FILE`) : undefined;
+  if (file === undefined) return given ?? fallback;
+  if (given !== undefined) throw new Error(`and ${name}_FILE must not both be set`);
+  try {
+    // Editors and `echo` end files with a line break, which is no part of a secret.
+    return readFileSync(file, 'utf8').replace(/\r?\n$/, '');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new Error(`cannot be read from the file ${JSON.stringify(file)} (${code ?? 'unknown error'})`);
+  }
+}
+
 function readSetting<T>(setting: Setting<T>, environment: Environment, problems: string[]): T | undefined {
-  const given = environment[setting.name];
-  // A variable set to nothing, as compose files and shells leave it, counts as absent.
-  const text = given === undefined || given === '' ? setting.fallback : given;
+  let text: string | undefined;
+  try {
+    text = textOf(setting, environment);
+  } catch (error) {
+    problems.push(`${setting.name} ${(error as Error).message}.`);
+  }
   if (text === undefined) return undefined;
   try {
     return setting.parse(text);
   } catch (error) {
-    const shown = setting.name.includes('SECRET') ? 'the value given' : JSON.stringify(text);
+    const isSecret = setting.secret === true && (!text.includes('://') || text.includes('@'));
+    const shown = isSecret ? 'the value given' : JSON.stringify(text);
     problems.push(`${setting.name} ${(error as Error).message}, not ${shown}.`);
     return undefined;
   }
@@ -86,6 +109,7 @@ export function loadConfig(environment: Environment): Config {
     roles: known.roles,
     eventStoreGrpcPort: values.eventStoreGrpcPort,
     rateLimits: known.rateLimits,
+    jwtSecretSecond: values.jwtSecretSecond,
     jwtSecret: values.jwtSecret ?? keptSecret(known.dataDir),
     accessTokenTtlMs: known.accessTokenTtlMs,
     refreshTokenTtlMs: known.refreshTokenTtlMs,

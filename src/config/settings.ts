@@ -8,6 +8,8 @@ export interface Setting<T> {
   /** As it would be written in the environment; undefined: absent means something of its own. */
   readonly fallback: string | undefined;
   readonly help: string;
+  /** It holds a secret: `<name>_FILE` may name a file with it instead, as orchestrators mount them. */
+  readonly secret?: true;
   readonly parse: (text: string) => T;
 }
 
@@ -17,6 +19,11 @@ const setting = <T>(
   help: string,
   parse: (text: string) => T,
 ): Setting<T> => ({ name, fallback, help, parse });
+
+const secretSetting = <T>(name: string, help: string, parse: (text: string) => T): Setting<T> => ({
+  ...setting(name, undefined, help, parse),
+  secret: true,
+});
 
 function integer(min: number, max: number): (text: string) => number {
   return (text) => {
@@ -76,9 +83,8 @@ export const SETTINGS = {
   dataDir: setting('DATA_DIR', './.data', 'where the embedded stores and the JWT secret live', (text) =>
     resolve(text),
   ),
-  eventStoreUrl: setting(
+  eventStoreUrl: secretSetting(
     'EVENTSTORE_URL',
-    undefined,
     'EventStoreDB connection string; absent: the embedded engine',
     url('esdb', 'esdb+discover', 'kurrentdb', 'kurrentdb+discover'),
   ),
@@ -88,15 +94,13 @@ export const SETTINGS = {
     'word before all stream names at EVENTSTORE_URL, where several installations share it; absent: plain names',
     word,
   ),
-  databaseUrl: setting(
+  databaseUrl: secretSetting(
     'DATABASE_URL',
-    undefined,
     'PostgreSQL connection string; absent: an embedded PostgreSQL',
     url('postgres', 'postgresql'),
   ),
-  redisUrl: setting(
+  redisUrl: secretSetting(
     'REDIS_URL',
-    undefined,
     'Redis connection string; absent: this node knows of no others',
     url('redis', 'rediss'),
   ),
@@ -118,10 +122,14 @@ export const SETTINGS = {
     'off only for load tests: nothing protects the node then',
     (text) => oneOf('on', 'off')(text) === 'on',
   ),
-  jwtSecret: setting(
+  jwtSecret: secretSetting(
     'JWT_SECRET',
-    undefined,
     'key of access tokens, 32 bytes at least; absent: made once and kept under DATA_DIR',
+    secret,
+  ),
+  jwtSecretSecond: secretSetting(
+    'JWT_SECRET_SECOND',
+    'a second key whose access tokens are taken, too: while the first is being changed',
     secret,
   ),
   accessTokenTtlMs: setting(

@@ -51,6 +51,18 @@ describe('JwtAccessTokens', () => {
     tokens = new JwtAccessTokens(config, clock);
   });
 
+  it('takes the tokens of a second key while keys are changed, and signs with the first alone', async () => {
+    const second = 'another secret of at least thirty-two bytes';
+    const rotating = new JwtAccessTokens({ ...config, jwtSecretSecond: second }, clock);
+    const other = new JwtAccessTokens({ ...config, jwtSecret: second }, clock);
+    expect(await rotating.verify(await other.issue(USER, SIGN_IN))).toBeDefined();
+    expect(
+      await rotating.verify(forge({ secret: 'a third secret, of nobody: thirty-two bytes' })),
+    ).toBeUndefined();
+    expect(await tokens.verify(await rotating.issue(USER, SIGN_IN))).toBeDefined();
+    expect(await other.verify(await rotating.issue(USER, SIGN_IN))).toBeUndefined();
+  });
+
   it('takes what it issued, until the moment it expires', async () => {
     const token = await tokens.issue(USER, SIGN_IN);
     const expiresAt = NOW_SECONDS * 1_000 + TTL_MS;

@@ -25,6 +25,8 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 @Injectable()
 export class JwtAccessTokens extends AccessTokens {
   private readonly key: Uint8Array;
+  /** The signing key first, then the one that is coming or going while keys are changed. */
+  private readonly accepted: readonly Uint8Array[];
   private readonly ttlMs: number;
   private readonly verified = new LRUCache<string, AccessClaims>({ max: VERIFIED_TOKENS_MAX });
   private readonly ended: LRUCache<string, true>;
@@ -34,7 +36,10 @@ export class JwtAccessTokens extends AccessTokens {
     private readonly clock: Clock,
   ) {
     super();
-    this.key = new TextEncoder().encode(config.jwtSecret);
+    const encoder = new TextEncoder();
+    this.key = encoder.encode(config.jwtSecret);
+    const second = config.jwtSecretSecond === undefined ? [] : [encoder.encode(config.jwtSecretSecond)];
+    this.accepted = [this.key, ...second];
     this.ttlMs = config.accessTokenTtlMs;
     this.ended = new LRUCache({ max: ENDED_SIGN_INS_MAX, ttl: this.ttlMs });
   }
@@ -70,8 +75,16 @@ export class JwtAccessTokens extends AccessTokens {
   }
 
   private async check(token: string): Promise<AccessClaims | undefined> {
+    for (const key of this.accepted) {
+      const claims = await this.checkWith(key, token);
+      if (claims !== undefined) return claims;
+    }
+    return undefined;
+  }
+
+  private async checkWith(key: Uint8Array, token: string): Promise<AccessClaims | undefined> {
     try {
-      const { payload } = await jwtVerify(token, this.key, {
+      const { payload } = await jwtVerify(token, key, {
         // Named, so that a token cannot choose how it is checked (RFC 8725, section 3.1).
         algorithms: ['HS256'],
         issuer: ISSUER,
