@@ -209,6 +209,7 @@ export class Feed {
    */
   private takeEvent(event: LogEvent): void {
     this.resumeAfter = this.subscribedTo = event.position;
+    this.trail.see(event.position);
     this.handOut(event);
   }
 
@@ -237,7 +238,6 @@ export class Feed {
 
   private handOut(event: LogEvent): void {
     if (this.taken === undefined || hasPassed(event.position, this.taken)) this.taken = event.position;
-    this.trail.see(event.position);
     const conversationId = conversationOfStream(event.stream);
     if (conversationId === undefined) return;
     this.remember(conversationId, event);

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Config } from '../../src/config/config';
 import { loadConfig } from '../../src/config/load-config';
+import type { Database } from '../../src/infrastructure/postgres/database';
 import { startNode, type RunningNode } from '../../src/node';
 import { validateServerFrame } from './contract-validator';
 import { freshEventStore } from './event-store-under-test';
@@ -12,6 +13,7 @@ export interface TestNode {
   /** http://127.0.0.1:port */
   readonly url: string;
   readonly jwtSecret: string;
+  readonly database: Database;
   readonly running: RunningNode;
   /** Holds a frame against the published contract; throws when it is not in it. */
   readonly inspectFrame: (frame: unknown) => void;
@@ -43,6 +45,7 @@ export async function startTestNode(change: Partial<Config> = {}): Promise<TestN
   return {
     url,
     jwtSecret: config.jwtSecret,
+    database: database.database,
     get running() {
       return running;
     },
