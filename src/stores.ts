@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { EmbeddedEventStore } from '../embedded/engine/event-store';
+import { readProtection } from '../embedded/grpc/protection';
 import { openGrpcDoor } from '../embedded/grpc/server';
 import { acquireInstanceLock } from '../embedded/instance-lock';
 import { startEmbeddedPostgres } from '../embedded/postgres';
@@ -148,6 +149,7 @@ async function openEventLog(
     return { eventLog: new EmbeddedEventLog(engine), place: embedded, engine };
   }
   const door = await openGrpcDoor(engine, {
+    ...(await readProtection(config.eventStoreGrpcProtection)),
     port: config.eventStoreGrpcPort,
     warn: (message) => {
       log.warn(message);

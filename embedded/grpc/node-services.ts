@@ -33,6 +33,8 @@ const SERVICES = [
   ServerFeaturesService,
 ] as unknown as readonly Readonly<Record<string, { readonly path: string }>>[];
 
+const EVERYWHERE: ReadonlySet<string> = new Set(['0.0.0.0', '::']);
+
 /** Where clients reach this node, as gossip tells them. */
 export interface Address {
   readonly host: string;
@@ -73,8 +75,10 @@ function featuresOf(service: string, method: string): string[] {
 function gossip(address: () => Address): Pick<IGossipServer, 'read'> {
   const instance = new UUID().setString(randomUUID());
   return {
-    read: (_call, reply) => {
-      const { host, port } = address();
+    read: (call, reply) => {
+      const { host: bound, port } = address();
+      // Who listens everywhere is found where the client found it.
+      const host = EVERYWHERE.has(bound) ? call.getHost().replace(/:\d+$/, '') : bound;
       const member = new MemberInfo()
         .setInstanceId(instance)
         .setTimeStamp(String(Date.now() * 10_000))

@@ -9,9 +9,9 @@ import { handleDelete, handleTombstone } from './delete';
 import { addNodeServices } from './node-services';
 import { Groups } from './persistent/groups';
 import { persistentSubscriptions } from './persistent/service';
+import { isLoopback, LOOPBACK } from './protection';
 import { ReadCalls, READS_MAX } from './read-call';
 
-const LOOPBACK = '127.0.0.1';
 /** As in EventStoreDB. */
 const APPEND_BYTES_MAX = 1_048_576;
 /** Larger than an append may be, so that one that is too large is refused by name and disturbs no other. */
@@ -106,8 +106,7 @@ function warnOfDangers(options: DoorOptions, host: string): void {
     ...(options.accounts === undefined ? ['everybody who reaches it may read and write everything'] : []),
   ];
   if (dangers.length === 0) return;
-  const loopback = host === LOOPBACK || host === '::1' || host === 'localhost';
-  const open = loopback ? '' : ' IT IS OPEN TO THE NETWORK.';
+  const open = isLoopback(host) ? '' : ' IT IS OPEN TO THE NETWORK.';
   options.warn(`The event store's gRPC door on ${host} is NOT protected: ${dangers.join('; ')}.${open}`);
 }
 

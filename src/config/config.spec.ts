@@ -72,6 +72,28 @@ describe('configuration', () => {
     ]);
   });
 
+  it('opens the door of the event store to the network only with a certificate and accounts', () => {
+    const host = { EVENTSTORE_GRPC_HOST: '0.0.0.0' };
+    const certificate = { EVENTSTORE_GRPC_CERT_FILE: '/c.pem', EVENTSTORE_GRPC_KEY_FILE: '/k.pem' };
+    const users = { EVENTSTORE_GRPC_USERS_FILE: '/u.json' };
+    const open =
+      'EVENTSTORE_GRPC_HOST must be a loopback address without EVENTSTORE_GRPC_CERT_FILE and EVENTSTORE_GRPC_USERS_FILE.';
+    expect(sentencesOf(host)).toEqual([open]);
+    expect(sentencesOf({ ...host, ...certificate })).toEqual([open]);
+    expect(sentencesOf({ ...host, ...users })).toEqual([open]);
+    expect(sentencesOf({ EVENTSTORE_GRPC_CERT_FILE: '/c.pem' })).toEqual([
+      'EVENTSTORE_GRPC_CERT_FILE and EVENTSTORE_GRPC_KEY_FILE must be set both or not at all.',
+    ]);
+    expect(
+      loadConfig({ DATA_DIR: fresh(), ...host, ...certificate, ...users }).eventStoreGrpcProtection,
+    ).toEqual({
+      host: '0.0.0.0',
+      certificateFile: '/c.pem',
+      keyFile: '/k.pem',
+      usersFile: '/u.json',
+    });
+  });
+
   it('takes a word before stream names for an event store that is shared', () => {
     const url = 'esdb://cluster:2113';
     const given = loadConfig({

@@ -20,6 +20,13 @@ export interface Config {
   readonly roles: ReadonlySet<NodeRole>;
   /** undefined: the embedded engine has no gRPC door. */
   readonly eventStoreGrpcPort: number | undefined;
+  /** Where the door listens and by what it is protected; files are read when it opens. */
+  readonly eventStoreGrpcProtection: {
+    readonly host: string;
+    readonly certificateFile: string | undefined;
+    readonly keyFile: string | undefined;
+    readonly usersFile: string | undefined;
+  };
   readonly rateLimits: boolean;
   readonly jwtSecret: string;
   /** Taken as well as {@link jwtSecret}, and never used to sign. */

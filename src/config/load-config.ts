@@ -96,6 +96,17 @@ export function loadConfig(environment: Environment): Config {
       'EVENTSTORE_STREAM_PREFIX must be absent without EVENTSTORE_URL: nobody shares the engine.',
     );
   }
+  const { eventStoreGrpcCertFile: certificateFile, eventStoreGrpcKeyFile: keyFile } = values;
+  const { eventStoreGrpcUsersFile: usersFile, eventStoreGrpcHost: grpcHost = '' } = values;
+  if ((certificateFile === undefined) !== (keyFile === undefined)) {
+    problems.push('EVENTSTORE_GRPC_CERT_FILE and EVENTSTORE_GRPC_KEY_FILE must be set both or not at all.');
+  }
+  const isProtected = certificateFile !== undefined && usersFile !== undefined;
+  if (!isProtected && !['127.0.0.1', '::1', 'localhost'].includes(grpcHost)) {
+    problems.push(
+      'EVENTSTORE_GRPC_HOST must be a loopback address without EVENTSTORE_GRPC_CERT_FILE and EVENTSTORE_GRPC_USERS_FILE.',
+    );
+  }
   if (problems.length > 0) throw new ConfigurationError(problems);
   const known = values as { [Key in keyof Values]: NonNullable<Values[Key]> };
   return {
@@ -108,6 +119,7 @@ export function loadConfig(environment: Environment): Config {
     redisUrl: values.redisUrl,
     roles: known.roles,
     eventStoreGrpcPort: values.eventStoreGrpcPort,
+    eventStoreGrpcProtection: { host: grpcHost, certificateFile, keyFile, usersFile },
     rateLimits: known.rateLimits,
     jwtSecretSecond: values.jwtSecretSecond,
     jwtSecret: values.jwtSecret ?? keptSecret(known.dataDir),

@@ -116,6 +116,30 @@ export const SETTINGS = {
     "port of the embedded engine's gRPC door; absent: closed",
     integer(0, 65_535),
   ),
+  eventStoreGrpcHost: setting(
+    'EVENTSTORE_GRPC_HOST',
+    '127.0.0.1',
+    'address of the gRPC door; any but loopback needs the certificate and the users below',
+    String,
+  ),
+  eventStoreGrpcCertFile: setting(
+    'EVENTSTORE_GRPC_CERT_FILE',
+    undefined,
+    "PEM file of the gRPC door's certificate; absent: no TLS",
+    (text) => resolve(text),
+  ),
+  eventStoreGrpcKeyFile: setting(
+    'EVENTSTORE_GRPC_KEY_FILE',
+    undefined,
+    "PEM file of the certificate's key",
+    (text) => resolve(text),
+  ),
+  eventStoreGrpcUsersFile: setting(
+    'EVENTSTORE_GRPC_USERS_FILE',
+    undefined,
+    'JSON file {"<user>": {"password": "…", "groups": ["$admins"]}}; absent: whoever reaches the door may do everything',
+    (text) => resolve(text),
+  ),
   rateLimits: setting(
     'RATE_LIMITS',
     'on',

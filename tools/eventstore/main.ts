@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { EmbeddedEventStore } from '../../embedded/engine/event-store';
+import { readProtection } from '../../embedded/grpc/protection';
 import { openGrpcDoor } from '../../embedded/grpc/server';
 import { acquireInstanceLock } from '../../embedded/instance-lock';
 import type { Config } from '../../src/config/config';
@@ -16,7 +17,7 @@ const embeddedConfig = (): Config =>
   loadConfig({ ...process.env, EVENTSTORE_URL: '', EVENTSTORE_STREAM_PREFIX: '' });
 const eventsFolder = (): string => join(embeddedConfig().dataDir, 'events');
 
-/** The embedded engine as a server of its own, on loopback, until it is told to end. */
+/** The embedded engine as a server of its own, until it is told to end. */
 async function serve(): Promise<void> {
   const config = embeddedConfig();
   const lock = await acquireInstanceLock(config.dataDir);
@@ -25,8 +26,11 @@ async function serve(): Promise<void> {
   const warn = (message: string): void => {
     process.stderr.write(`${message}\n`);
   };
-  const door = await openGrpcDoor(store, { port: config.eventStoreGrpcPort ?? PORT_DEFAULT, warn });
-  process.stdout.write(`event store ${path} on esdb://${door.host}:${door.port}?tls=false\n`);
+  const protection = await readProtection(config.eventStoreGrpcProtection);
+  const port = config.eventStoreGrpcPort ?? PORT_DEFAULT;
+  const door = await openGrpcDoor(store, { ...protection, port, warn });
+  const tls = protection.tls === undefined ? '?tls=false' : '';
+  process.stdout.write(`event store ${path} on esdb://${door.host}:${door.port}${tls}\n`);
   await new Promise<void>((resolve) => {
     process.once('SIGINT', resolve).once('SIGTERM', resolve);
   });
