@@ -17,6 +17,7 @@ import { StreamsService } from '@eventstore/db-client/generated/streams_grpc_pb'
 import type { EmbeddedEventStore } from '../engine/event-store';
 import { operations, type Node } from './operations';
 import { Outbound } from './outbound';
+import { strictly } from './strict-messages';
 
 /** Whose protocol is spoken: clients choose by it what they may ask. */
 export const SERVER_VERSION = '24.10.0';
@@ -44,10 +45,10 @@ export interface Address {
 /** The services that are about the node rather than about events. */
 export function addNodeServices(server: Server, node: Node, address: () => Address): void {
   const { store } = node;
-  server.addService(ServerFeaturesService, features());
-  server.addService(GossipService, gossip(address));
-  server.addService(MonitoringService, { stats: statistics(store) });
-  server.addService(OperationsService, operations(node));
+  server.addService(strictly(ServerFeaturesService), features());
+  server.addService(strictly(GossipService), gossip(address));
+  server.addService(strictly(MonitoringService), { stats: statistics(store) });
+  server.addService(strictly(OperationsService), operations(node));
 }
 
 /**

@@ -11,6 +11,7 @@ import { Groups } from './persistent/groups';
 import { persistentSubscriptions } from './persistent/service';
 import { isLoopback, LOOPBACK } from './protection';
 import { ReadCalls, READS_MAX } from './read-call';
+import { strictly } from './strict-messages';
 
 /** As in EventStoreDB. */
 const APPEND_BYTES_MAX = 1_048_576;
@@ -32,7 +33,7 @@ export interface DoorOptions {
   readonly tls?: { readonly certificate: Buffer; readonly key: Buffer };
   /** Absent: whoever reaches the port may do everything. */
   readonly accounts?: Accounts;
-  /** Reads and subscriptions of all clients together. */
+  /** Reads and subscriptions of all clients together, and as many consumers of groups. */
   readonly readsMax?: number;
   readonly warn: (message: string) => void;
 }
@@ -51,6 +52,7 @@ export interface GrpcDoor {
  */
 export async function openGrpcDoor(store: EmbeddedEventStore, options: DoorOptions): Promise<GrpcDoor> {
   const host = options.host ?? LOOPBACK;
+  const readsMax = options.readsMax ?? READS_MAX;
   const access = new Access(store, options.accounts);
   const groups = new Groups(store);
   await groups.start();
@@ -61,9 +63,12 @@ export async function openGrpcDoor(store: EmbeddedEventStore, options: DoorOptio
     interceptors: access.interceptors,
   });
   let port = options.port;
-  server.addService(StreamsService, streams(store, access, options.readsMax ?? READS_MAX));
-  const consumers = persistentSubscriptions(store, groups, access, APPEND_BYTES_MAX);
-  server.addService(PersistentSubscriptionsService, consumers);
+  server.addService(strictly(StreamsService), streams(store, access, readsMax));
+  const consumers = persistentSubscriptions(store, groups, access, {
+    appendBytesMax: APPEND_BYTES_MAX,
+    connectionsMax: readsMax,
+  });
+  server.addService(strictly(PersistentSubscriptionsService), consumers);
   addNodeServices(server, { store, access, groups }, () => ({ host, port }));
   try {
     port = await bind(server, `${host}:${options.port}`, options.tls);

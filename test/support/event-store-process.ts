@@ -1,5 +1,5 @@
 import type { ChildProcess } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { exitOf, startTypeScript } from './typescript-child';
@@ -55,6 +55,12 @@ export class EventStoreProcess {
     if (child === undefined) return 0;
     child.kill(signal);
     return exitOf(child);
+  }
+
+  /** Bytes that the process holds now. */
+  async memory(): Promise<number> {
+    const status = await readFile(`/proc/${this.child?.pid}/status`, 'utf8');
+    return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) * 1_024;
   }
 
   signal(signal: NodeJS.Signals): void {

@@ -1,7 +1,7 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { ReadReq, ReadResp } from '@eventstore/db-client/generated/persistent_pb';
 import type { Access } from '../access';
-import { groupDropped, groupFull, invalidArgument, toCallError } from '../errors';
+import { exhausted, groupDropped, groupFull, invalidArgument, toCallError } from '../errors';
 import { originalOf } from '../links';
 import { Outbound } from '../outbound';
 import { record, uuidText } from '../wire';
@@ -39,6 +39,11 @@ class Connection {
         this.fail(toCallError(error, this.appendBytesMax));
       });
     });
+  }
+
+  /** Aborts when the call is over. */
+  get ended(): AbortSignal {
+    return this.outbound.signal;
   }
 
   private async take(message: ReadReq): Promise<void> {
@@ -115,8 +120,22 @@ function responseOf({ resolved, retries }: Message, structuredIds: boolean): Rea
   return new ReadResp().setEvent(response);
 }
 
-export function handleConnection(groups: Groups, access: Access, appendBytesMax: number) {
+/** @param connectionsMax of all groups together; one more is refused with RESOURCE_EXHAUSTED */
+export function handleConnection(
+  groups: Groups,
+  access: Access,
+  appendBytesMax: number,
+  connectionsMax: number,
+) {
+  let open = 0;
   return (call: ReadCall): void => {
-    new Connection(call, groups, access, appendBytesMax);
+    if (open >= connectionsMax) {
+      call.emit('error', exhausted(`${connectionsMax} consumers are connected.`));
+      return;
+    }
+    open++;
+    new Connection(call, groups, access, appendBytesMax).ended.addEventListener('abort', () => {
+      open--;
+    });
   };
 }

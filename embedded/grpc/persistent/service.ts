@@ -31,8 +31,9 @@ export function persistentSubscriptions(
   store: EmbeddedEventStore,
   groups: Groups,
   access: Access,
-  appendBytesMax: number,
+  limits: { readonly appendBytesMax: number; readonly connectionsMax: number },
 ): Service {
+  const { appendBytesMax, connectionsMax } = limits;
   const information = new GroupInformation(store);
 
   /** For operators: to consume, it is enough to be allowed to read. */
@@ -56,7 +57,7 @@ export function persistentSubscriptions(
   }
 
   return {
-    read: handleConnection(groups, access, appendBytesMax),
+    read: handleConnection(groups, access, appendBytesMax, connectionsMax),
     create: operator(async (request) => {
       await groups.create(settingsOf(request));
       return new CreateResp();
