@@ -50,6 +50,45 @@ describe('LiveTail', () => {
   });
 });
 
+describe('LiveTail, of one stream', () => {
+  const inStream = (stream: string, position: number): RecordedEvent => {
+    const event = { id: eventAt(position).id, type: 'T', isJson: false, data: '', metadata: '' };
+    const record = encodeRecord(stream, event);
+    sealRecord(record, 0, 0);
+    return new RecordedEvent(position, record, { stream, event });
+  };
+
+  it('wakes at its own events, and leaves its readers alone at those of others', async () => {
+    const tail = new LiveTail(-1);
+    let woken = false;
+    const waiting = tail.changeOf('quiet', undefined).then(() => {
+      woken = true;
+    });
+    for (let position = 0; position < 100; position++) tail.extend([inStream('busy', position)]);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(woken).toBe(false);
+    expect([tail.readersOf('quiet'), tail.readersOf('busy')]).toEqual([1, 0]);
+    tail.extend([inStream('busy', 100), inStream('quiet', 101)]);
+    await waiting;
+    expect(tail.readersOf('quiet')).toBe(0);
+  });
+
+  it('wakes by the signal and by the end, and forgets who waited', async () => {
+    const tail = new LiveTail(-1);
+    const controller = new AbortController();
+    const bySignal = tail.changeOf('quiet', controller.signal);
+    const byEnd = tail.changeOf('quiet', undefined);
+    controller.abort();
+    await bySignal;
+    expect(tail.readersOf('quiet')).toBe(1);
+    await tail.changeOf('quiet', controller.signal);
+    tail.close();
+    await byEnd;
+    await tail.changeOf('quiet', undefined);
+    expect(tail.readersOf('quiet')).toBe(0);
+  });
+});
+
 describe('RecentIds', () => {
   it('remembers the last half for certain, and never more than the most', () => {
     const recent = new RecentIds();

@@ -35,6 +35,7 @@ export interface DoorOptions {
   readonly accounts?: Accounts;
   /** Reads and subscriptions of all clients together, and as many consumers of groups. */
   readonly readsMax?: number;
+  readonly groupsMax?: number;
   readonly warn: (message: string) => void;
 }
 
@@ -54,7 +55,7 @@ export async function openGrpcDoor(store: EmbeddedEventStore, options: DoorOptio
   const host = options.host ?? LOOPBACK;
   const readsMax = options.readsMax ?? READS_MAX;
   const access = new Access(store, options.accounts);
-  const groups = new Groups(store);
+  const groups = new Groups(store, options.groupsMax);
   await groups.start();
   const server = new Server({
     'grpc.max_receive_message_length': MESSAGE_BYTES_MAX,

@@ -12,6 +12,7 @@ import {
   eventTypeFilter,
   isCommandError,
   jsonEvent,
+  PersistentSubscriptionFailedError,
   persistentSubscriptionToStreamSettingsFromDefaults as settings,
   START,
   StreamNotFoundError,
@@ -20,7 +21,7 @@ import {
 } from '@eventstore/db-client';
 import { openTestDoor, type TestDoor } from '../support/grpc-door';
 import { EventStoreProcess } from '../support/event-store-process';
-import { taker } from '../support/persistent-consumer';
+import { confirmed, taker } from '../support/persistent-consumer';
 
 const said = () => jsonEvent({ type: 'Said', data: {} });
 
@@ -222,4 +223,24 @@ describe('many subscriptions', () => {
       await server.destroy();
     }
   });
+});
+
+it('so many groups, and so many consumers, and no more', async () => {
+  const door = await openTestDoor({ groupsMax: 2, readsMax: 2 });
+  const { client } = door;
+  await client.createPersistentSubscriptionToStream('s', 'g', settings());
+  await client.createPersistentSubscriptionToStream('s', 'h', settings());
+  const third = client.createPersistentSubscriptionToStream('s', 'i', settings());
+  await expect(third).rejects.toThrow(PersistentSubscriptionFailedError);
+  const consume = () => taker(client.subscribeToPersistentSubscriptionToStream('s', 'g'));
+  const consumers = [consume(), consume()];
+  await Promise.all(consumers.map(({ subscription }) => confirmed(subscription)));
+  await expect(consume().take(1)).rejects.toThrow(/2 consumers are connected/);
+  await consumers[0]?.subscription.unsubscribe();
+  await door.until(async () => {
+    const { connections } = await client.getPersistentSubscriptionToStreamInfo('s', 'g');
+    return connections.length === 1;
+  });
+  await confirmed(consume().subscription);
+  await door.close();
 });

@@ -332,6 +332,33 @@ describe('groups of consumers by the gRPC door', () => {
     });
   });
 
+  it('read no more ahead than they may hold, and give two events of one id one after the other', async () => {
+    const large = { text: 'x'.repeat(400_000) };
+    const id = '6f9c2b0e-6a3f-4b43-9a51-1f2f4f0d8a10';
+    for (const stream of ['large-1', 'large-2']) {
+      await client.appendToStream(stream, jsonEvent({ id, type: 'Large', data: large }));
+    }
+    for (let n = 0; n < 8; n++) {
+      await client.appendToStream('large-3', jsonEvent({ type: 'Large', data: large }));
+    }
+    const filter = streamNameFilter({ prefixes: ['large-'] });
+    const settings = allSettings({ startFrom: START });
+    await client.createPersistentSubscriptionToAll('g', settings, { filter });
+    await door.until(async () => {
+      const { stats } = await client.getPersistentSubscriptionToAllInfo('g');
+      return stats.readBufferCount + Number(stats.liveBufferCount) > 0;
+    });
+    const { stats } = await client.getPersistentSubscriptionToAllInfo('g');
+    // A MiB, and the one message that is above it.
+    expect(stats.readBufferCount + Number(stats.liveBufferCount)).toBeLessThanOrEqual(3);
+    const options = { bufferSize: 2 };
+    const consumer = taker(client.subscribeToPersistentSubscriptionToAll('g', options));
+    const first = await consumer.take(2);
+    expect(first.map(({ event }) => event?.streamId)).toEqual(['large-1', 'large-3']);
+    await consumer.subscription.ack(first[0] as never);
+    expect((await consumer.take(1))[0]?.event?.streamId).toBe('large-2');
+  });
+
   it('say how their consumers are doing', async () => {
     await client.appendToStream('s', saids(3));
     const settings = streamSettings({ startFrom: START, extraStatistics: true });

@@ -143,6 +143,35 @@ describe('subscriptions by the gRPC door', () => {
     }
   });
 
+  it('say when they fell behind, and when they have caught up again', async () => {
+    const text = 'x'.repeat(400_000);
+    for (const subscribe of [
+      () => client.subscribeToAll({ fromPosition: END }),
+      () => client.subscribeToStream('big', { fromRevision: END }),
+    ]) {
+      const subscription = subscribe();
+      const heard: string[] = [];
+      const events = subscription[Symbol.asyncIterator]();
+      for (const name of ['caughtUp', 'fellBehind']) {
+        subscription.on(name as 'confirmation', () => heard.push(name));
+      }
+      await new Promise((resolve) => subscription.once('caughtUp' as 'confirmation', resolve));
+      const first = door.store.head;
+      // Nobody takes them: after the client's own buffers are full (48 events), more than is kept in memory here.
+      for (let n = 0; n < 110; n++) await client.appendToStream('big', said(n, 'Said', text));
+      await client.appendToStream('big', saids(80));
+      const last = door.store.head;
+      for (;;) {
+        const { value } = (await events.next()) as { value: ResolvedEvent };
+        if (Number(value.event?.position?.commit) === last) break;
+      }
+      while (heard.at(-1) !== 'caughtUp' || heard.length < 3) await pause(20);
+      expect(heard.slice(0, 2)).toEqual(['caughtUp', 'fellBehind']);
+      expect(last).toBeGreaterThan(first);
+      await subscription.unsubscribe();
+    }
+  });
+
   it('run a thousand at a time', async () => {
     const subscriptions = Array.from({ length: 1_000 }, () => client.subscribeToStream('shared'));
     const seen = subscriptions.map((subscription) => take(subscription, 2));

@@ -25,7 +25,10 @@ export class Groups {
   private ticking: NodeJS.Timeout | undefined;
   private changing: Promise<unknown> = Promise.resolve();
 
-  constructor(private readonly store: EmbeddedEventStore) {}
+  constructor(
+    private readonly store: EmbeddedEventStore,
+    private readonly groupsMax = GROUPS_MAX,
+  ) {}
 
   /** Goes on where the groups stopped, whatever stopped them. */
   async start(): Promise<void> {
@@ -69,7 +72,8 @@ export class Groups {
       const { stream, group } = settings;
       const key = groupKey(stream, group);
       if (this.known.has(key)) throw groupExists(settings);
-      if (this.known.size >= GROUPS_MAX) throw groupFailed(settings, `There are ${GROUPS_MAX} groups.`);
+      if (this.known.size >= this.groupsMax)
+        throw groupFailed(settings, `There are ${this.groupsMax} groups.`);
       this.check(settings);
       const stored = { settings, after: await this.beginning(settings) };
       await saveGroups(this.store, [...this.stored(), stored]);
