@@ -142,6 +142,8 @@ describe('groups of consumers by the gRPC door', () => {
       const first = await consumer.take(5);
       await consumer.subscription.ack(...first.slice(0, 4));
       await consumer.subscription.nack('park', 'no', ...first.slice(4));
+      const own = ['parked', 'checkpoint'].map((what) => `$persistentsubscription-$all::g-${what}`);
+      for (const stream of own) await door.until(async () => (await door.revisions(stream)).length > 0);
       await client.appendToStream('odd-3', said(9));
       const [next] = await consumer.take(1);
       const streams = [...first, next].map((message) => message?.event?.streamId);
