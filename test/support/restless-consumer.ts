@@ -39,8 +39,10 @@ export class RestlessConsumer {
     while (!this.ended) {
       const client = EventStoreDBClient.connectionString(this.url);
       const subscription = this.subscribe(client);
+      // A server that dies may end a subscription twice; whoever reads it hears of the first time.
+      subscription.on('error', () => undefined);
       const leaving = setInterval(() => {
-        if (this.ended) void subscription.unsubscribe();
+        if (this.ended) subscription.unsubscribe().catch(() => undefined);
       }, AGAIN_MS);
       try {
         await this.consume(subscription);
