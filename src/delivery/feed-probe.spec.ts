@@ -1,7 +1,7 @@
 import { Author, conversationOf, DeliveryWorld, userOf } from '../../test/support/delivery';
 import type { SubscribeOptions, SubscriptionItem } from '../application/ports/event-log';
 import { MemoryEventLog } from '../infrastructure/memory/memory-event-log';
-import { FEED_PROBE_MS, FeedProbe } from './feed-probe';
+import { FEED_PROBE_MS, FeedProbe, PROBE_EVENTS_MAX } from './feed-probe';
 
 const ONE = conversationOf(1);
 const TWO = conversationOf(2);
@@ -128,6 +128,17 @@ describe('the probe of the feed', () => {
     expect(log.subscriptions).toBe(1);
     expect(ann.seqsOf(ONE)).toEqual([0]);
     expect(await repairs()).toBe('0');
+  });
+
+  it('looks at PROBE_EVENTS_MAX events and a page at most, however long the log', async () => {
+    const page = { events: [], next: { commit: 1n, prepare: 1n }, endOfLog: false };
+    const readAll = jest.spyOn(log, 'readAll').mockResolvedValue(page);
+    await probe.probe();
+    const looked = readAll.mock.calls.reduce((sum, [{ limit }]) => sum + limit, 0);
+    const [[{ limit }]] = readAll.mock.calls as [[{ limit: number }]];
+    expect(looked).toBeGreaterThanOrEqual(PROBE_EVENTS_MAX);
+    expect(looked).toBeLessThan(PROBE_EVENTS_MAX + limit);
+    readAll.mockRestore();
   });
 
   it('probes by itself, and goes on when the log cannot be read', async () => {
