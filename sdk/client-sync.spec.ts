@@ -248,6 +248,30 @@ describe('catching up', () => {
     expect(server.socket.received.filter(({ event }) => event === 'sync')).toHaveLength(2);
   });
 
+  it('says that it does not know what came before a push which the server cannot place yet', async () => {
+    const client = device();
+    const heard = record(client);
+    const limited: object[] = [];
+    client.on('limited', (gap) => limited.push(gap));
+    await client.connect();
+    server.say('elsewhere', 'before', { lost: true });
+    server.say('elsewhere', 'pushed', { lost: true });
+    const events = server.events('elsewhere');
+    // As while the read models are away: a sync does not know of conversations without a cursor.
+    server.log.delete('elsewhere');
+    server.push(events[1] as object);
+    await settle();
+    expect(heard).toEqual(['1:pushed']);
+    expect(limited).toEqual([{ conversationId: 'elsewhere', from: 1, headSeq: 1 }]);
+    server.log.set('elsewhere', events);
+    server.push({ event: 'resync', data: { conversationIds: ['elsewhere'] } });
+    await settle();
+    const syncs = server.socket.received.filter(({ event }) => event === 'sync');
+    // One lower: whatever has moved since, the answer brings the summary.
+    expect(syncs.at(-1)?.data['cursors']).toEqual({ elsewhere: 0 });
+    expect(heard).toEqual(['1:pushed']);
+  });
+
   it('saves a cursor only after the handlers of its event have finished', async () => {
     const saved: CursorState[] = [];
     const cursorStore = new MemoryCursorStore();

@@ -60,6 +60,7 @@ export class LocalConversations {
 
   acknowledge(message: LocalMessage, ack: Ack): void {
     message.conversationId = ack.conversationId;
+    message.senderId ??= this.ownUserId();
     message.seq = ack.seq;
     message.ordinal = ack.ordinal;
     message.messageId = ack.messageId;

@@ -32,12 +32,17 @@ export class LocalConversation {
   private announced = { headSeq: -1, headOrdinal: 0 };
   /** Counts of a summary include everything up to here; events at or below must not count again. */
   private countedUpTo = -1;
+  /** Where this user's present membership began, if an event told; what lies before does not count as unread. */
+  private joinedSeq = -1;
+  /** Every message from here on is kept, so that counting them is exact. */
+  private knownFrom = Infinity;
 
   constructor(readonly id: string) {}
 
   apply(frame: EventFrame, own: string | undefined): void {
     const { seq } = frame.data;
     if (seq <= this.headSeq) return;
+    if (this.headSeq === -1) this.knownFrom = seq;
     this.headSeq = seq;
     switch (frame.event) {
       case 'conversation.started':
@@ -52,7 +57,7 @@ export class LocalConversation {
         if (frame.data.title !== undefined) this.title = frame.data.title;
         break;
       case 'membership.changed':
-        this.changeMember(frame.data);
+        this.changeMember(frame.data, own);
         break;
       case 'message.sent':
         this.add(frame.data, own);
@@ -94,9 +99,12 @@ export class LocalConversation {
     if (this.activeAt < summary.activeAt) this.activeAt = summary.activeAt;
     if (summary.headSeq < this.headSeq && summary.headSeq < this.countedUpTo) return;
     this.lastOrdinal = summary.lastOrdinal;
-    this.readUpTo = Math.max(this.readUpTo, summary.readUpTo);
     this.countedUpTo = summary.headSeq;
     this.unread = summary.unreadCount + this.unreadAfter(summary.headSeq);
+    // What was read here may not have reached the server when it counted.
+    const readHere = this.readUpTo;
+    this.readUpTo = summary.readUpTo;
+    this.markRead(readHere);
   }
 
   /** Messages that this device has only been told of: focusing the conversation brings them. */
@@ -115,9 +123,10 @@ export class LocalConversation {
     if (upTo <= this.readUpTo) return;
     this.readUpTo = upTo;
     const oldest = this.messages[0]?.seq;
-    // Messages before the oldest that is kept cannot be counted; the next summary puts it right.
+    // Messages before the oldest that is known cannot be counted; the next summary puts it right.
+    const from = Math.min(oldest ?? Infinity, this.knownFrom - 1);
     if (upTo >= this.headSeq) this.unread = 0;
-    else if (oldest !== undefined && oldest <= upTo) this.unread = this.unreadAfter(upTo);
+    else if (from <= upTo) this.unread = this.unreadAfter(upTo);
   }
 
   settle(message: LocalMessage): void {
@@ -130,6 +139,7 @@ export class LocalConversation {
   }
 
   dropBefore(seq: number): void {
+    this.knownFrom = seq;
     this.messages = this.messages.filter((message) => (message.seq ?? seq) >= seq);
   }
 
@@ -144,13 +154,16 @@ export class LocalConversation {
     // The optimistic object stays the one that is shown.
     const message = Object.assign(pending ?? messageFromEvent(data), {
       state: 'sent' as const,
+      // One that was sent before the first connection did not know whose it was.
+      senderId: data.by,
       seq: data.seq,
       ordinal: data.ordinal,
       messageId: data.messageId,
       at: data.at,
     });
     if (this.bySeq(data.seq) === undefined) this.insert(message);
-    if (this.messages.length > MESSAGES_KEPT_MAX) this.messages.shift();
+    if (this.messages.length > MESSAGES_KEPT_MAX)
+      this.knownFrom = (this.messages.shift()?.seq ?? data.seq) + 1;
     this.lastOrdinal = Math.max(this.lastOrdinal, data.ordinal);
     this.activeAt = data.at;
     if (data.seq <= this.countedUpTo) return;
@@ -163,7 +176,8 @@ export class LocalConversation {
     const known = message !== undefined && message.content !== null;
     if (message !== undefined) message.content = null;
     // A message that is not kept here may have been deleted before; only a kept one is surely counted.
-    if (known && target > this.readUpTo && seq > this.countedUpTo) this.unread = Math.max(0, this.unread - 1);
+    const counted = known && target > Math.max(this.readUpTo, this.joinedSeq);
+    if (counted && seq > this.countedUpTo) this.unread = Math.max(0, this.unread - 1);
   }
 
   private react(data: ReactionChanged): void {
@@ -176,9 +190,10 @@ export class LocalConversation {
     });
   }
 
-  private changeMember(data: MembershipChanged): void {
+  private changeMember(data: MembershipChanged, own: string | undefined): void {
     switch (data.change) {
       case 'joined':
+        if (data.userId === own) this.beginAnew(data.seq);
         if (!this.members.has(data.userId)) this.memberCount += 1;
         this.members.set(data.userId, data.role ?? 'member');
         break;
@@ -198,6 +213,14 @@ export class LocalConversation {
     }
   }
 
+  /** Who comes back has read nothing yet, and what was said before is not unread. */
+  private beginAnew(seq: number): void {
+    this.joinedSeq = seq;
+    if (seq <= this.countedUpTo) return;
+    this.readUpTo = -1;
+    this.unread = 0;
+  }
+
   private change(target: number, change: (message: LocalMessage) => void): void {
     const message = this.bySeq(target);
     if (message !== undefined) change(message);
@@ -210,7 +233,8 @@ export class LocalConversation {
   }
 
   private unreadAfter(upTo: number): number {
-    return this.messages.filter((message) => (message.seq ?? 0) > upTo && message.content !== null).length;
+    const after = Math.max(upTo, this.joinedSeq);
+    return this.messages.filter((message) => (message.seq ?? 0) > after && message.content !== null).length;
   }
 }
 

@@ -17,8 +17,8 @@ export interface SynchronizerIo {
   event(frame: EventFrame, from: 'push' | 'page'): void;
   /** Handed over before, of a conversation that was left since and is joined again: to be shown, not told. */
   again(frame: EventFrame): void;
-  /** Comes before the page's events: what lies between the cursor and `from` is not sent. */
-  limited(conversation: SyncedConversation): void;
+  /** Comes before the events it is about: what lies between the cursor and `from` is not sent. */
+  limited(conversation: Pick<SyncedConversation, 'conversationId' | 'from' | 'headSeq'>): void;
   /** Comes after the page's events. */
   page(conversation: SyncedConversation): void;
   epochChanged(epoch: string | undefined): void;
@@ -44,6 +44,11 @@ export class Synchronizer {
   private readonly gone = new Set<string>();
   /** Of `gone`, those that this sync answers: no longer gone when all of the answer is here. */
   private readonly returned = new Set<string>();
+  /**
+   * Conversations that are owed a summary: the server could not tell it, and something was left out of which only
+   * the summary tells. Their cursors are sent one lower, so that a sync answers although nothing may have moved.
+   */
+  private readonly unsummarised = new Set<string>();
   private readonly held = new Map<string, EventFrame[]>();
   private heldCount = 0;
   private again = false;
@@ -96,6 +101,7 @@ export class Synchronizer {
     // Deleted first, so that the set stays in the order of leaving.
     this.gone.delete(conversationId);
     this.gone.add(conversationId);
+    this.unsummarised.delete(conversationId);
     this.returned.delete(conversationId);
     for (const id of this.gone) {
       if (this.gone.size <= LEFT_MAX) break;
@@ -156,7 +162,7 @@ export class Synchronizer {
     if (round !== this.round) return;
     this.phase = 'live';
     this.releaseAll((frame) => {
-      this.accept(frame);
+      this.acceptUnanswered(frame);
     });
     this.io.synced();
   }
@@ -164,7 +170,9 @@ export class Synchronizer {
   private request(): ClientFrameData<'sync'> {
     const { epoch, cursors } = this.state();
     // The newest entries of the map moved last; older ones beyond the limit come back as if never seen.
-    const entries = Object.entries(cursors);
+    const entries = Object.entries(cursors).map(([id, seq]): [string, number] => {
+      return [id, this.unsummarised.has(id) ? Math.max(0, seq - 1) : seq];
+    });
     const { recent, window } = this.options;
     return {
       ...(epoch === undefined ? {} : { epoch }),
@@ -184,12 +192,29 @@ export class Synchronizer {
     }
     for (const conversation of page.conversations) {
       const { conversationId } = conversation;
+      if (conversation.summary !== null) this.unsummarised.delete(conversationId);
+      else if (conversation.limited && conversation.removed !== true) this.unsummarised.add(conversationId);
       if (conversation.limited) this.io.limited(conversation);
       for (const frame of conversation.events) this.acceptPaged(frame as EventFrame);
       if (conversation.removed === true) this.forget(conversationId);
       else if (this.gone.has(conversationId)) this.returned.add(conversationId);
       this.io.page(conversation);
     }
+  }
+
+  /**
+   * While the read models are away, a sync cannot know of conversations that have no cursor. Their pushes are not
+   * kept waiting for it, and that something may lie before them is told, never passed over.
+   */
+  private acceptUnanswered(frame: EventFrame): void {
+    const { conversationId, seq } = frame.data;
+    const seen = this.seen.get(conversationId);
+    const isKnown = seen !== undefined && !this.gone.has(conversationId);
+    if (!isKnown && seq > (seen ?? -1) + 1 && !this.unsummarised.has(conversationId)) {
+      this.unsummarised.add(conversationId);
+      this.io.limited({ conversationId, from: seq, headSeq: seq });
+    }
+    this.accept(frame);
   }
 
   private acceptPaged(frame: EventFrame): void {
@@ -223,6 +248,7 @@ export class Synchronizer {
   private dropCursors(): true {
     this.seen.clear();
     this.gone.clear();
+    this.unsummarised.clear();
     return true;
   }
 

@@ -1,4 +1,4 @@
-import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
+import { Inject, Injectable, Logger, Optional, type OnApplicationShutdown } from '@nestjs/common';
 import type { ConversationCommand, LookupRequest } from '../domain/conversation/commands';
 import type { ConversationState } from '../domain/conversation/state';
 import type { ConversationId, Seq } from '../kernel/ids';
@@ -9,7 +9,7 @@ import { Job } from './executor/job';
 import { KeyLookup } from './executor/key-lookup';
 import { Lane } from './executor/lane';
 import { SnapshotWriter } from './executor/snapshot-writer';
-import { WarmConversations } from './executor/warm-conversations';
+import { STATES_MAX, WarmConversations } from './executor/warm-conversations';
 import type { Outcome } from './outcome';
 import { unavailable } from './outcomes';
 import { EventLog, type LogEvent } from './ports/event-log';
@@ -20,6 +20,9 @@ import { beginStep } from './ports/tracing';
 export const COMMANDS_MAX = 20_000;
 /** How often one command may come back from the index to a conversation that has moved on too far meanwhile. */
 export const LOOKUPS_PER_COMMAND_MAX = 5;
+
+/** Injection token: conversations whose state a process keeps; absent: STATES_MAX. */
+export const WARM_STATES_MAX = Symbol('WARM_STATES_MAX');
 
 const BUSY = unavailable('Too much is going on at once. Try again.');
 const CLOSING = unavailable('This node is shutting down. Try again.');
@@ -48,8 +51,12 @@ export class Executor implements OnApplicationShutdown {
   private isClosed = false;
   private whenEmpty: (() => void) | undefined;
 
-  constructor(log: EventLog, index: MessageIndex) {
-    this.conversations = new WarmConversations(new ConversationLoader(log));
+  constructor(
+    log: EventLog,
+    index: MessageIndex,
+    @Optional() @Inject(WARM_STATES_MAX) statesMax: number = STATES_MAX,
+  ) {
+    this.conversations = new WarmConversations(new ConversationLoader(log), statesMax);
     this.snapshots = new SnapshotWriter(log);
     this.writer = new BatchWriter(log, this.conversations, this.snapshots);
     this.keys = new KeyLookup(index);

@@ -1,0 +1,143 @@
+import type { EventFrame } from '../src/protocol/events';
+import { LocalConversations } from './conversations';
+import type { Summary } from './conversations';
+import { LocalConversation } from './local-conversation';
+
+const ROOM = 'room';
+const ME = 'me';
+const OTHER = 'other';
+
+const at = '2026-01-01T00:00:00.000Z';
+let ordinal = 0;
+const content = (seq: number): { type: string } => {
+  const text = { type: 'text', body: `body ${seq}` };
+  return text;
+};
+const sent = (seq: number, by = OTHER): EventFrame => ({
+  event: 'message.sent',
+  data: {
+    conversationId: ROOM,
+    seq,
+    at,
+    by,
+    messageId: `m${seq}`,
+    clientMessageId: `k${seq}`,
+    ordinal: ++ordinal,
+    content: content(seq),
+  },
+});
+const membership = (seq: number, change: 'joined' | 'left', userId = ME): EventFrame => ({
+  event: 'membership.changed',
+  data: { conversationId: ROOM, seq, at, by: OTHER, userId, change },
+});
+const deleted = (seq: number, target: number): EventFrame => ({
+  event: 'message.deleted',
+  data: { conversationId: ROOM, seq, at, by: OTHER, target },
+});
+const summary = (of: Partial<Summary>): Summary => ({
+  id: ROOM,
+  kind: 'group',
+  members: [],
+  memberCount: 0,
+  settings: { historyVisibility: 'joined', whoMayInvite: 'everyone', whoMayPost: 'everyone' },
+  headSeq: 0,
+  lastOrdinal: 0,
+  lastMessage: null,
+  unreadCount: 0,
+  mentionCount: 0,
+  readUpTo: -1,
+  createdAt: at,
+  activeAt: at,
+  ...of,
+});
+
+const conversationOf = (...frames: readonly EventFrame[]): LocalConversation => {
+  const conversation = new LocalConversation(ROOM);
+  for (const frame of frames) conversation.apply(frame, ME);
+  return conversation;
+};
+
+describe('unread counts of a device', () => {
+  it('keep what was read here when the server counted before it heard of it', () => {
+    const conversation = conversationOf(sent(0), sent(1), sent(2));
+    conversation.markRead(1);
+    conversation.apply(sent(3), ME);
+    conversation.summarise(summary({ headSeq: 3, unreadCount: 4, readUpTo: -1 }));
+    expect([conversation.unread, conversation.readUpTo]).toEqual([2, 1]);
+  });
+
+  it('count exactly from the first event a restarted device was handed', () => {
+    const conversation = conversationOf(membership(4, 'joined', OTHER));
+    conversation.summarise(summary({ headSeq: 4, unreadCount: 1, readUpTo: 0 }));
+    conversation.markRead(3);
+    expect(conversation.unread).toBe(0);
+    conversation.apply(sent(5), ME);
+    expect(conversation.unread).toBe(1);
+  });
+
+  it('wait for the next summary when what was read lies before all that is known', () => {
+    const conversation = conversationOf(sent(4));
+    conversation.summarise(summary({ headSeq: 4, unreadCount: 3, readUpTo: 0 }));
+    conversation.markRead(2);
+    expect(conversation.unread).toBe(3);
+  });
+
+  it('begin anew with a new membership, and are not touched by what happens to older messages', () => {
+    const conversation = conversationOf(sent(0), sent(1), membership(2, 'left'));
+    conversation.markRead(0);
+    for (const frame of [membership(3, 'joined'), sent(4)]) conversation.apply(frame, ME);
+    expect([conversation.unread, conversation.readUpTo]).toEqual([1, -1]);
+    conversation.apply(deleted(5, 1), ME);
+    expect(conversation.unread).toBe(1);
+    conversation.markRead(0);
+    expect(conversation.unread).toBe(1);
+    conversation.apply(deleted(6, 4), ME);
+    expect(conversation.unread).toBe(0);
+  });
+});
+
+describe('a message that was sent before the first connection', () => {
+  const pendingOf = (conversations: LocalConversations) => {
+    const message = {
+      clientMessageId: 'k1',
+      conversationId: ROOM,
+      state: 'pending' as const,
+      seq: undefined,
+      ordinal: undefined,
+      messageId: undefined,
+      senderId: undefined,
+      at,
+      content: { type: 'text', body: 'body 1' },
+      replyTo: undefined,
+      originalAt: undefined,
+      version: 1,
+      reactions: new Map<string, Set<string>>(),
+    };
+    conversations.apply(sent(0));
+    conversations.addPending(ROOM, message);
+    return message;
+  };
+
+  it('knows whose it is once its event has come', () => {
+    const conversations = new LocalConversations(() => ME);
+    pendingOf(conversations);
+    conversations.apply(sent(1, ME));
+    expect(conversations.get(ROOM)?.messages.map(({ senderId }) => senderId)).toEqual([OTHER, ME]);
+  });
+
+  it('knows whose it is once it is acknowledged', () => {
+    const conversations = new LocalConversations(() => ME);
+    const message = pendingOf(conversations);
+    const ack = {
+      conversationId: ROOM,
+      clientMessageId: 'k1',
+      messageId: 'm1',
+      seq: 1,
+      ordinal: 2,
+      at,
+      duplicate: false,
+    };
+    conversations.acknowledge(message, ack);
+    expect(message.senderId).toBe(ME);
+  });
+});

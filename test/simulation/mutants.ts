@@ -1,0 +1,230 @@
+import { List, Map } from 'immutable';
+import { Synchronizer } from '../../sdk/synchronizer';
+import { Executor } from '../../src/application/executor';
+import { WarmConversations } from '../../src/application/executor/warm-conversations';
+import type { Warm } from '../../src/application/executor/warm';
+import { AppendOutcomeUnknown, EventLog, type AppendResult } from '../../src/application/ports/event-log';
+import { MessageIndex } from '../../src/application/ports/message-index';
+import { ProjectionProgress } from '../../src/application/ports/projection-progress';
+import type { Audiences } from '../../src/delivery/audiences';
+import { ConversationLanes } from '../../src/delivery/conversation-lanes';
+import { FanOut } from '../../src/delivery/fan-out';
+import { GatheredCursors } from '../../src/delivery/gathered-cursors';
+import { Hub } from '../../src/delivery/hub';
+import { BoundedMap } from '../../src/domain/conversation/bounded-map';
+import type { ConversationState } from '../../src/domain/conversation/state';
+import type { Recorded } from '../../src/domain/conversation/events';
+import { Session } from '../../src/gateway/session';
+import { Clock } from '../../src/kernel/clock';
+import { asRevision, type UserId } from '../../src/kernel/ids';
+import { POSITION_START } from '../../src/kernel/position';
+import { Metrics } from '../../src/observability/metrics';
+import type { Wiring } from './wiring';
+
+/** A rule taken away, from outside: the product has no switch for it. */
+export interface Mutant {
+  readonly name: string;
+  /** What is gone. */
+  readonly without: string;
+  /** Something between a node and its log. */
+  readonly log?: (log: EventLog) => EventLog;
+  /** Providers of a node that are replaced. */
+  readonly instead?: (wiring: Wiring) => readonly (readonly [unknown, unknown])[];
+  readonly session?: typeof Session;
+  /** Changes methods of classes. @returns how to change them back */
+  readonly patch?: () => () => void;
+}
+
+type Method = (this: never, ...args: never[]) => unknown;
+
+/** Puts `make(original)` in the place of a method, private ones included. */
+function patched(
+  owner: { readonly prototype: object },
+  name: string,
+  make: (original: Method) => Method,
+): () => void {
+  const methods = owner.prototype as Record<string, Method>;
+  const original = methods[name];
+  if (original === undefined) throw new Error(`there is no method ${name} to take a rule from`);
+  methods[name] = make(original);
+  return () => {
+    methods[name] = original;
+  };
+}
+
+/** The log with some of its methods replaced. */
+const logWith = (log: EventLog, methods: Partial<EventLog>): EventLog =>
+  Object.assign(Object.create(log) as EventLog, methods);
+
+/** What decisions stand on, with something forgotten. */
+function forgetful(forget: (state: ConversationState) => Partial<ConversationState>): () => () => void {
+  const without = (warm: Warm | undefined): Warm | undefined =>
+    warm?.state === undefined ? warm : { ...warm, state: { ...warm.state, ...forget(warm.state) } };
+  return () => {
+    const undos = [
+      patched(WarmConversations, 'peek', (original) => {
+        return function (this: never, ...args: never[]) {
+          return without(original.apply(this, args) as Warm | undefined);
+        };
+      }),
+      patched(WarmConversations, 'fetch', (original) => {
+        return async function (this: never, ...args: never[]) {
+          return without((await original.apply(this, args)) as Warm);
+        };
+      }),
+      patched(WarmConversations, 'refresh', (original) => {
+        return async function (this: never, ...args: never[]) {
+          const refreshed = (await original.apply(this, args)) as { readonly warm: Warm };
+          return { ...refreshed, warm: without(refreshed.warm) };
+        };
+      }),
+    ];
+    return () => {
+      for (const undo of undos) undo();
+    };
+  };
+}
+
+/** Sends to those who are members by now, as the executor knows it, which may be ahead of the feed. */
+class PresentMembers extends FanOut {
+  constructor(
+    wiring: Wiring,
+    private readonly executor: Executor,
+  ) {
+    super(wiring.get(Hub), wiring.get(Clock), wiring.get(Metrics));
+  }
+
+  override deliver(recorded: Recorded, receivers: Iterable<UserId>): void {
+    const { conversations } = this.executor as unknown as { readonly conversations: WarmConversations };
+    const state = conversations.peek(recorded.conversationId)?.state;
+    super.deliver(recorded, state === undefined ? receivers : state.members.keys());
+  }
+}
+
+class NoHold extends Session {
+  override hold(): void {
+    return;
+  }
+}
+
+export const MUTANTS: readonly Mutant[] = [
+  {
+    name: 'dedupe-window',
+    without: 'the window of recent keys',
+    patch: forgetful(() => ({ recent: Map(), window: List() })),
+  },
+  {
+    name: 'dedupe-index',
+    without: 'the permanent index: keys that have left the window count as new',
+    instead: () => [[MessageIndex, { find: () => Promise.resolve({ kind: 'answer', found: undefined }) }]],
+  },
+  {
+    name: 'content-hash',
+    without: 'the comparison of contents under one key',
+    patch: () =>
+      patched(Executor, 'execute', (original) => {
+        return function (this: never, ...[command, ...rest]: never[]) {
+          const same = { ...(command as unknown as object), contentHash: 'same' } as never;
+          return original.apply(this, [same, ...rest]);
+        };
+      }),
+  },
+  {
+    name: 'expected-revision',
+    without: 'the expected revision of an append',
+    log: (log) =>
+      logWith(log, { append: (stream, events) => log.append(stream, events, { expected: 'any' }) }),
+  },
+  {
+    name: 'unknown-outcome',
+    without: 'the look behind an append whose outcome nobody knows: it counts as stored',
+    log: (log) =>
+      logWith(log, {
+        append: (stream, events, options): Promise<AppendResult> =>
+          log.append(stream, events, options).catch((error: unknown) => {
+            const { expected } = options;
+            if (!(error instanceof AppendOutcomeUnknown)) throw error;
+            const before = typeof expected === 'bigint' ? expected : -1n;
+            const revision = asRevision(before + BigInt(events.length));
+            return { kind: 'appended', revision, position: POSITION_START };
+          }),
+      }),
+  },
+  {
+    name: 'wait-for-projection',
+    without: 'the wait for the read models in a sync',
+    instead: () => [[ProjectionProgress, { waitForPosition: () => Promise.resolve(true) }]],
+  },
+  {
+    name: 'membership-at-seq',
+    without: 'the audience at the revision of an event: it goes to the present members',
+    instead: (wiring) => [[FanOut, new PresentMembers(wiring, wiring.get(Executor))]],
+  },
+  {
+    name: 'cursors-forward',
+    without: 'max() of cursors: every cursor that is told is recorded',
+    patch: forgetful(({ members, delivered }) => ({
+      members: members.map((member) => ({ ...member, readUpTo: -1 as const })),
+      delivered: BoundedMap.empty(delivered.max),
+    })),
+  },
+  {
+    name: 'cursors-gathered',
+    without: 'max() of the cursors that are gathered: the last one told wins',
+    patch: () =>
+      patched(GatheredCursors, 'read', () => {
+        return function (this: never, cursor: never) {
+          const { byUser } = this as { readonly byUser: { set(key: string, value: object): void } };
+          byUser.set((cursor as { readonly userId: string }).userId, cursor);
+        };
+      }),
+  },
+  {
+    name: 'hole-repair',
+    without: 'the repair of holes in the feed',
+    patch: () =>
+      patched(ConversationLanes, 'take', (original) => {
+        return function (this: never, ...args: never[]) {
+          const { audiences } = this as { readonly audiences: Audiences };
+          const [{ conversationId, seq }] = args as unknown as [{ conversationId: never; seq: number }];
+          const known = audiences.get(conversationId);
+          if (known !== undefined && seq > known.seq + 1)
+            audiences.set({ ...known, seq: (seq - 1) as never });
+          return original.apply(this, args);
+        };
+      }),
+  },
+  {
+    name: 'queue-during-sync',
+    without: 'the queue in which pushes wait for the end of a sync',
+    session: NoHold,
+  },
+  {
+    name: 'device-dedupe',
+    without: 'the dedupe by seq in the device',
+    patch: () =>
+      patched(Synchronizer, 'accept', () => {
+        return function (this: never, frame: never, from: never = 'push' as never) {
+          const { conversationId, seq } = (
+            frame as { readonly data: { conversationId: string; seq: number } }
+          ).data;
+          const { seen, io } = this as {
+            readonly seen: { set(id: string, seq: number): void };
+            readonly io: { event(frame: never, from: never): void };
+          };
+          seen.set(conversationId, seq);
+          io.event(frame, from);
+        };
+      }),
+  },
+  {
+    name: 'device-hold-back',
+    without: 'the order in the device: a push is taken at once, whatever a sync has still to bring',
+    patch: () =>
+      patched(Synchronizer, 'push', () => {
+        return function (this: never, frame: never) {
+          (this as { accept(frame: never): void }).accept(frame);
+        };
+      }),
+  },
+];

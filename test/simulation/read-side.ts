@@ -1,0 +1,265 @@
+import { MessageIndex, type IndexLookup } from '../../src/application/ports/message-index';
+import { ProjectionProgress } from '../../src/application/ports/projection-progress';
+import {
+  InboxReads,
+  type ConversationView,
+  type InboxHead,
+  type InboxPage,
+} from '../../src/application/ports/read-models';
+import { StoreUnavailable } from '../../src/application/ports/store-unavailable';
+import type { LookupRequest, StoredMessage } from '../../src/domain/conversation/commands';
+import { fromStored } from '../../src/domain/conversation/codec';
+import { evolve } from '../../src/domain/conversation/evolve';
+import type { Recorded } from '../../src/domain/conversation/events';
+import type { ConversationState } from '../../src/domain/conversation/state';
+import { conversationOfStream } from '../../src/domain/conversation/streams';
+import { asSeq, toSeq, type ConversationId, type Millis, type Seq, type UserId } from '../../src/kernel/ids';
+import { POSITION_START, hasPassed, type Position } from '../../src/kernel/position';
+import type { TrueLog } from './chronicle';
+import type { Random } from './random';
+import type { VirtualTime } from './virtual-time';
+
+/** Rows of one conversation, as the inbox and the dedupe index keep them. */
+interface Row {
+  state: ConversationState;
+  activeAt: Millis;
+  readonly spans: Map<UserId, { readonly from: Seq; to: Seq | undefined }[]>;
+  /** Seqs of messages that are not deleted, and of those that are mentioned in. */
+  readonly live: Set<number>;
+  readonly keys: Map<string, StoredMessage>;
+}
+
+const BATCH_EVENTS_MAX = 20;
+
+/**
+ * The read models of all nodes and the projector that feeds them, with the meaning of the real projections and none of
+ * their SQL: a batch and its checkpoint become visible at once or, when the projector dies, not at all.
+ */
+export class ReadSide {
+  /** `stopped`: rows grow old; `down`: nobody can ask either. */
+  mode: 'running' | 'stopped' | 'down' = 'running';
+  /** From an event being stored to its row being there, about. */
+  lagMs = 5;
+  /** Probability that the projector dies between a batch and its checkpoint. */
+  crashes = 0;
+  private readonly rows = new Map<ConversationId, Row>();
+  private checkpoint: Position = POSITION_START;
+  private readonly waiters = new Set<() => void>();
+  private awaken: () => void = () => undefined;
+
+  constructor(
+    private readonly log: TrueLog,
+    private readonly time: VirtualTime,
+    private readonly random: Random,
+  ) {
+    log.grown = this.wake.bind(this);
+    void this.project();
+  }
+
+  get position(): Position {
+    return this.checkpoint;
+  }
+
+  row(id: ConversationId): Row | undefined {
+    return this.rows.get(id);
+  }
+
+  all(): IterableIterator<Row> {
+    return this.rows.values();
+  }
+
+  /** A query's way to the store and back. @throws StoreUnavailable */
+  async query<T>(read: () => T): Promise<T> {
+    await this.time.sleep(this.random.delayMs(1));
+    if (this.mode === 'down') throw new StoreUnavailable('the read models are away');
+    return read();
+  }
+
+  /** True as soon as `isThere`; false when `timeoutMs` run out first. */
+  async wait(isThere: () => boolean, timeoutMs: number): Promise<boolean> {
+    if (await this.query(isThere)) return true;
+    return new Promise((resolve) => {
+      const end = (result: boolean): void => {
+        this.waiters.delete(look);
+        this.time.clear(timer);
+        resolve(result);
+      };
+      const look = (): void => {
+        if (isThere()) end(true);
+      };
+      const timer = this.time.after(timeoutMs, () => {
+        end(false);
+      });
+      this.waiters.add(look);
+    });
+  }
+
+  /** Looks again when the log has grown, or the projector may run again. */
+  wake(): void {
+    this.awaken();
+  }
+
+  private async project(): Promise<void> {
+    for (;;) {
+      await this.time.sleep(1 + this.random.delayMs(this.lagMs));
+      if (this.mode !== 'running') {
+        await this.sleepUntilWoken();
+        continue;
+      }
+      const page = await this.log.readAll({
+        limit: this.random.between(1, BATCH_EVENTS_MAX),
+        ...(this.checkpoint === POSITION_START ? {} : { after: this.checkpoint }),
+      });
+      if (page.events.length === 0) {
+        await this.sleepUntilWoken();
+        continue;
+      }
+      if (this.random.chance(this.crashes)) continue;
+      for (const { stream, type, data, metadata, revision } of page.events) {
+        const id = conversationOfStream(stream);
+        const stored = { type, data, metadata, seq: toSeq(revision) };
+        const recorded = id === undefined ? undefined : fromStored(id, stored);
+        if (recorded !== undefined) this.apply(recorded);
+      }
+      this.checkpoint = page.next;
+      for (const look of [...this.waiters]) look();
+    }
+  }
+
+  private sleepUntilWoken(): Promise<void> {
+    return new Promise((resolve) => {
+      this.awaken = resolve;
+    });
+  }
+
+  private apply(recorded: Recorded): void {
+    const { conversationId, event, seq, at } = recorded;
+    const known = this.rows.get(conversationId);
+    const state = evolve(known?.state, recorded);
+    const row: Row = known ?? { state, activeAt: at, spans: new Map(), live: new Set(), keys: new Map() };
+    row.state = state;
+    this.rows.set(conversationId, row);
+    if (event.type === 'ConversationStarted') {
+      for (const userId of event.memberIds) row.spans.set(userId, [{ from: seq, to: undefined }]);
+    } else if (event.type === 'MembershipChanged') {
+      const spans = row.spans.get(event.userId) ?? [];
+      row.spans.set(event.userId, spans);
+      const last = spans.at(-1);
+      if (event.change === 'joined') spans.push({ from: seq, to: undefined });
+      else if ((event.change === 'left' || event.change === 'removed') && last !== undefined) last.to = seq;
+    } else if (event.type === 'MessageSent') {
+      const { by, clientMessageId, messageId, ordinal, contentHash } = event;
+      row.live.add(seq);
+      row.activeAt = at;
+      row.keys.set(`${by}/${clientMessageId}`, { messageId, seq, ordinal, at, contentHash });
+    } else if (event.type === 'MessageDeleted') row.live.delete(event.target);
+  }
+}
+
+export class LaggingProgress extends ProjectionProgress {
+  constructor(private readonly readSide: ReadSide) {
+    super();
+  }
+
+  waitForPosition(position: Position, timeoutMs: number): Promise<boolean> {
+    return this.readSide.wait(() => hasPassed(this.readSide.position, position), timeoutMs);
+  }
+
+  waitForSeq(id: ConversationId, seq: Seq, timeoutMs: number): Promise<boolean> {
+    return this.readSide.wait(() => (this.readSide.row(id)?.state.head ?? -1) >= seq, timeoutMs);
+  }
+}
+
+/** The permanent index: never older than what it is asked to hold, or it says so. */
+export class LaggingIndex extends MessageIndex {
+  constructor(private readonly readSide: ReadSide) {
+    super();
+  }
+
+  find(id: ConversationId, { by, clientMessageId, after }: LookupRequest): Promise<IndexLookup> {
+    return this.readSide.query(() => {
+      const keys = this.readSide.row(id)?.keys;
+      if (after !== undefined && keys?.has(`${after.by}/${after.clientMessageId}`) !== true)
+        return { kind: 'behind' };
+      return { kind: 'answer', found: keys?.get(`${by}/${clientMessageId}`) };
+    });
+  }
+}
+
+export class LaggingInbox extends InboxReads {
+  constructor(private readonly readSide: ReadSide) {
+    super();
+  }
+
+  heads(userId: UserId): Promise<readonly InboxHead[]> {
+    return this.readSide.query(() =>
+      [...this.readSide.all()]
+        .map((row) => headOf(row, userId))
+        .filter((head) => head !== undefined)
+        .sort((a, b) => b.activeAt - a.activeAt),
+    );
+  }
+
+  head(userId: UserId, id: ConversationId): Promise<InboxHead | undefined> {
+    return this.readSide.query(() => {
+      const row = this.readSide.row(id);
+      return row === undefined ? undefined : headOf(row, userId);
+    });
+  }
+
+  conversations(userId: UserId, ids: readonly ConversationId[]): Promise<readonly ConversationView[]> {
+    return this.readSide.query(() =>
+      ids.flatMap((id) => {
+        const row = this.readSide.row(id);
+        const view = row === undefined ? undefined : viewOf(row, userId);
+        return view === undefined ? [] : [view];
+      }),
+    );
+  }
+
+  async conversation(userId: UserId, id: ConversationId): Promise<ConversationView | undefined> {
+    return (await this.conversations(userId, [id]))[0];
+  }
+
+  page(): Promise<InboxPage | 'bad_cursor'> {
+    throw new Error('no device pages through its inbox here');
+  }
+
+  members(): Promise<never> {
+    throw new Error('no device lists members here');
+  }
+}
+
+function headOf({ state, activeAt, spans }: Row, userId: UserId): InboxHead | undefined {
+  const mine = spans.get(userId);
+  if (mine === undefined) return undefined;
+  return {
+    conversationId: state.conversationId,
+    headSeq: state.head,
+    activeAt,
+    historyVisibility: state.settings.historyVisibility,
+    spans: mine.map((span) => ({ ...span })),
+  };
+}
+
+function viewOf({ state, activeAt, live }: Row, userId: UserId): ConversationView | undefined {
+  const me = state.members.get(userId);
+  if (me === undefined) return undefined;
+  const seen = Math.max(me.readUpTo, me.joinedSeq);
+  return {
+    id: state.conversationId,
+    kind: state.kind,
+    ...(state.title === undefined ? {} : { title: state.title }),
+    members: [...state.members].map(([id, { role, joinedAt }]) => ({ userId: id, role, joinedAt })),
+    memberCount: state.members.size,
+    settings: state.settings,
+    headSeq: state.head,
+    lastOrdinal: state.lastOrdinal,
+    lastMessage: null,
+    unreadCount: [...live].filter((seq) => seq > seen).length,
+    mentionCount: 0,
+    readUpTo: me.readUpTo === -1 ? -1 : asSeq(me.readUpTo),
+    createdAt: state.createdAt,
+    activeAt,
+  };
+}

@@ -1,0 +1,69 @@
+import { MUTANTS } from './mutants';
+import { scenarioOf } from './scenario';
+import { shrink } from './shrink';
+import { simulate, type Verdict } from './simulate';
+
+/** More of both by hand: `SIM_SEEDS=20000 SIM_FROM=1 npx jest …`. */
+const SEEDS = Number(process.env['SIM_SEEDS'] ?? 60);
+const FROM = Number(process.env['SIM_FROM'] ?? Date.now() % 1_000_000_000);
+/** Within so many seeds every rule that was taken away has to be missed. */
+const MUTANT_SEEDS_MAX = 1_000;
+
+function report({ scenario, violation, lines }: Verdict): string {
+  const { steps, ...rest } = scenario;
+  const told = [JSON.stringify(rest), ...steps.map((step) => JSON.stringify(step)), ...lines];
+  return `seed ${scenario.seed} breaks "${violation?.message ?? ''}"\n${told.join('\n')}`;
+}
+
+describe(`${SEEDS} scenarios from seed ${FROM}`, () => {
+  it('keep every promise', async () => {
+    for (let seed = FROM; seed < FROM + SEEDS; seed++) {
+      const verdict = await simulate(scenarioOf(seed));
+      if (verdict.violation !== undefined) throw new Error(report(await shrink(verdict, undefined)));
+    }
+  });
+});
+
+describe('a seed', () => {
+  it('stands for one run, to the last line', async () => {
+    const [first, again, other] = [
+      await simulate(scenarioOf(FROM), { keepsLines: true }),
+      await simulate(scenarioOf(FROM), { keepsLines: true }),
+      await simulate(scenarioOf(FROM + 1)),
+    ];
+    expect(again.lines).toEqual(first.lines);
+    expect(again.digest).toBe(first.digest);
+    expect(other.digest).not.toBe(first.digest);
+    expect(first.lines.length).toBeGreaterThan(10);
+  });
+
+  it('keeps its run when other seeds ran before', async () => {
+    const { digest } = await simulate(scenarioOf(FROM + 2));
+    for (let n = 3; n < 6; n++) await simulate(scenarioOf(FROM + n));
+    expect((await simulate(scenarioOf(FROM + 2))).digest).toBe(digest);
+  });
+});
+
+describe('without', () => {
+  it.each(MUTANTS)('$without, some seed breaks a promise', async (mutant) => {
+    for (let seed = 1; seed <= MUTANT_SEEDS_MAX; seed++) {
+      const { violation } = await simulate(scenarioOf(seed), { mutant });
+      if (violation !== undefined) return;
+    }
+    throw new Error(`${mutant.name} was not missed in ${MUTANT_SEEDS_MAX} seeds`);
+  });
+
+  it('a rule, the failing scenario shrinks to few steps that break the same promise', async () => {
+    const mutant = MUTANTS.find(({ name }) => name === 'expected-revision');
+    if (mutant === undefined) throw new Error('there is no such mutant');
+    let found: Verdict | undefined;
+    for (let seed = 1; found?.violation === undefined; seed++) {
+      found = await simulate(scenarioOf(seed), { mutant });
+    }
+    const smallest = await shrink(found, mutant);
+    expect(smallest.violation?.promise).toBe(found.violation.promise);
+    expect(smallest.scenario.steps.length).toBeLessThan(found.scenario.steps.length);
+    const again = await simulate(smallest.scenario, { mutant });
+    expect(again.digest).toBe(smallest.digest);
+  });
+});
