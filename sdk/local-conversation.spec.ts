@@ -1,7 +1,7 @@
 import type { EventFrame } from '../src/protocol/events';
 import { LocalConversations } from './conversations';
 import type { Summary } from './conversations';
-import { LocalConversation } from './local-conversation';
+import { CHANGES_KEPT_MAX, LocalConversation } from './local-conversation';
 
 const ROOM = 'room';
 const ME = 'me';
@@ -93,6 +93,51 @@ describe('unread counts of a device', () => {
     expect(conversation.unread).toBe(1);
     conversation.apply(deleted(6, 4), ME);
     expect(conversation.unread).toBe(0);
+  });
+});
+
+describe('title and members of a device', () => {
+  const changed = (seq: number, title: string): EventFrame => ({
+    event: 'conversation.changed',
+    data: { conversationId: ROOM, seq, at, by: OTHER, title },
+  });
+  const members = [ME, OTHER, 'third'].map((userId) => ({ userId, role: 'member' as const, joinedAt: at }));
+
+  it('do not go back to a summary that is older than the pushes', () => {
+    const conversation = conversationOf(sent(5), membership(6, 'left', 'third'), changed(7, 'new'));
+    conversation.summarise(summary({ headSeq: 5, title: 'old', members, memberCount: 3 }));
+    expect([conversation.title, conversation.memberCount]).toEqual(['new', 2]);
+    expect([...conversation.members.keys()]).toEqual([ME, OTHER]);
+  });
+
+  it('count nobody twice when a push brings what the summary knew', () => {
+    const conversation = conversationOf(sent(0));
+    conversation.summarise(summary({ headSeq: 2, members: members.slice(0, 2), memberCount: 2 }));
+    conversation.apply(membership(1, 'left', 'third'), ME);
+    expect(conversation.memberCount).toBe(2);
+    conversation.apply(membership(2, 'joined', OTHER), ME);
+    expect(conversation.memberCount).toBe(2);
+    conversation.apply(membership(3, 'left', OTHER), ME);
+    expect(conversation.memberCount).toBe(1);
+  });
+
+  it('stay as the newer of two summaries says', () => {
+    const conversation = conversationOf(sent(0));
+    conversation.summarise(summary({ headSeq: 4, title: 'new', members, memberCount: 3, unreadCount: 2 }));
+    conversation.summarise(summary({ headSeq: 3, title: 'old', unreadCount: 1 }));
+    expect([conversation.title, conversation.memberCount, conversation.unread]).toEqual(['new', 3, 2]);
+  });
+
+  it('remember CHANGES_KEPT_MAX changes and not one more', () => {
+    const leave = (seq: number) => membership(seq, 'left', `user ${seq}`);
+    const full = Array.from({ length: CHANGES_KEPT_MAX }, (_, n) => leave(n + 1));
+    const after = (frames: readonly EventFrame[]): number => {
+      const conversation = conversationOf(sent(0), ...frames);
+      conversation.summarise(summary({ headSeq: 0, memberCount: 1_000 }));
+      return conversation.memberCount;
+    };
+    expect(after(full)).toBe(1_000 - CHANGES_KEPT_MAX);
+    expect(after([...full, leave(CHANGES_KEPT_MAX + 1)])).toBe(1_000 - CHANGES_KEPT_MAX);
   });
 });
 

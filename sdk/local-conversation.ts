@@ -5,6 +5,10 @@ import { messageFromEvent, type LocalMessage } from './local-message';
 /** Messages kept per conversation; older ones are one REST page away. */
 export const MESSAGES_KEPT_MAX = 500;
 
+/** Changes of title and members that are remembered for a summary older than they are. */
+export const CHANGES_KEPT_MAX = 100;
+
+type ChangeFrame = Extract<EventFrame, { event: 'conversation.changed' | 'membership.changed' }>;
 type MessageSent = Extract<EventFrame, { event: 'message.sent' }>['data'];
 type MembershipChanged = Extract<EventFrame, { event: 'membership.changed' }>['data'];
 type ReactionChanged = Extract<EventFrame, { event: 'reaction.changed' }>['data'];
@@ -34,6 +38,7 @@ export class LocalConversation {
   private countedUpTo = -1;
   /** Where this user's present membership began, if an event told; what lies before does not count as unread. */
   private joinedSeq = -1;
+  private readonly changes: ChangeFrame[] = [];
   /** Every message from here on is kept, so that counting them is exact. */
   private knownFrom = Infinity;
 
@@ -54,10 +59,11 @@ export class LocalConversation {
         this.activeAt = frame.data.at;
         break;
       case 'conversation.changed':
-        if (frame.data.title !== undefined) this.title = frame.data.title;
-        break;
       case 'membership.changed':
-        this.changeMember(frame.data, own);
+        if (frame.event === 'membership.changed' && isJoiningOf(own, frame.data)) this.beginAnew(seq);
+        this.changes.push(frame);
+        if (this.changes.length > CHANGES_KEPT_MAX) this.changes.shift();
+        this.alter(frame);
         break;
       case 'message.sent':
         this.add(frame.data, own);
@@ -91,15 +97,17 @@ export class LocalConversation {
 
   /** The server's view at `summary.headSeq`: title, members and counts that events alone may not give. */
   summarise(summary: Summary): void {
+    if (summary.headSeq < this.countedUpTo) return;
+    this.countedUpTo = summary.headSeq;
     this.kind = summary.kind;
     this.title = summary.title;
     this.memberCount = summary.memberCount;
     if (summary.memberCount <= summary.members.length) this.members.clear();
     for (const { userId, role } of summary.members) this.members.set(userId, role);
+    // Pushes may have come that the read models did not hold yet.
+    for (const change of this.changes) if (change.data.seq > summary.headSeq) this.alter(change);
     if (this.activeAt < summary.activeAt) this.activeAt = summary.activeAt;
-    if (summary.headSeq < this.headSeq && summary.headSeq < this.countedUpTo) return;
-    this.lastOrdinal = summary.lastOrdinal;
-    this.countedUpTo = summary.headSeq;
+    this.lastOrdinal = Math.max(this.lastOrdinal, summary.lastOrdinal);
     this.unread = summary.unreadCount + this.unreadAfter(summary.headSeq);
     // What was read here may not have reached the server when it counted.
     const readHere = this.readUpTo;
@@ -190,16 +198,21 @@ export class LocalConversation {
     });
   }
 
-  private changeMember(data: MembershipChanged, own: string | undefined): void {
+  private alter(frame: ChangeFrame): void {
+    if (frame.event === 'membership.changed') this.changeMember(frame.data);
+    else if (frame.data.title !== undefined) this.title = frame.data.title;
+  }
+
+  private changeMember(data: MembershipChanged): void {
+    const isCounted = data.seq <= this.countedUpTo;
     switch (data.change) {
       case 'joined':
-        if (data.userId === own) this.beginAnew(data.seq);
-        if (!this.members.has(data.userId)) this.memberCount += 1;
+        if (!isCounted && !this.members.has(data.userId)) this.memberCount += 1;
         this.members.set(data.userId, data.role ?? 'member');
         break;
       case 'left':
       case 'removed':
-        this.memberCount = Math.max(0, this.memberCount - 1);
+        if (!isCounted) this.memberCount = Math.max(0, this.memberCount - 1);
         this.members.delete(data.userId);
         break;
       case 'roleChanged':
@@ -237,6 +250,9 @@ export class LocalConversation {
     return this.messages.filter((message) => (message.seq ?? 0) > after && message.content !== null).length;
   }
 }
+
+const isJoiningOf = (own: string | undefined, { userId, change }: MembershipChanged): boolean =>
+  userId === own && change === 'joined';
 
 function advance(cursors: Map<string, number>, id: string, upTo: number): void {
   if (upTo > (cursors.get(id) ?? -1)) cursors.set(id, upTo);

@@ -1,4 +1,3 @@
-import { List, Map } from 'immutable';
 import { Synchronizer } from '../../sdk/synchronizer';
 import { Executor } from '../../src/application/executor';
 import { WarmConversations } from '../../src/application/executor/warm-conversations';
@@ -11,7 +10,9 @@ import { ConversationLanes } from '../../src/delivery/conversation-lanes';
 import { FanOut } from '../../src/delivery/fan-out';
 import { GatheredCursors } from '../../src/delivery/gathered-cursors';
 import { Hub } from '../../src/delivery/hub';
+import { ReceiptSummaries } from '../../src/delivery/receipt-summaries';
 import { BoundedMap } from '../../src/domain/conversation/bounded-map';
+import { RecentMessages } from '../../src/domain/conversation/recent-messages';
 import type { ConversationState } from '../../src/domain/conversation/state';
 import type { Recorded } from '../../src/domain/conversation/events';
 import { Session } from '../../src/gateway/session';
@@ -91,7 +92,7 @@ class PresentMembers extends FanOut {
     wiring: Wiring,
     private readonly executor: Executor,
   ) {
-    super(wiring.get(Hub), wiring.get(Clock), wiring.get(Metrics));
+    super(wiring.get(Hub), wiring.get(Clock), wiring.get(Metrics), wiring.get(ReceiptSummaries));
   }
 
   override deliver(recorded: Recorded, receivers: Iterable<UserId>): void {
@@ -111,7 +112,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'dedupe-window',
     without: 'the window of recent keys',
-    patch: forgetful(() => ({ recent: Map(), window: List() })),
+    patch: forgetful(() => ({ recent: RecentMessages.of([]) })),
   },
   {
     name: 'dedupe-index',

@@ -219,6 +219,7 @@ export class Link {
   }
 
   ping(): void {
+    if (this.isServerOver) return;
     this.down.carry(() => {
       if (this.device.isOver) return;
       this.up.carry(() => {
@@ -228,6 +229,7 @@ export class Link {
   }
 
   close(code: number, reason: string): void {
+    if (this.isServerOver) return;
     if (this.backlog !== undefined) {
       // The close frame waits behind what is not read; `ws` gives it three seconds.
       this.time.after(CLOSE_TIMEOUT_MS, () => {
@@ -247,6 +249,7 @@ export class Link {
   }
 
   terminate(): void {
+    if (this.isServerOver) return;
     this.down.carry(() => {
       this.device.closed(ABNORMAL, 'terminated');
     });

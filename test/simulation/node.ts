@@ -4,9 +4,12 @@ import { AccessTokens, type AccessClaims } from '../../src/application/ports/acc
 import { DeviceRegistry } from '../../src/application/ports/device-registry';
 import { EventLog } from '../../src/application/ports/event-log';
 import { MessageIndex } from '../../src/application/ports/message-index';
+import { NodeNotices } from '../../src/application/ports/node-notices';
 import { EphemeralBus, PresenceStore } from '../../src/application/ports/presence';
 import { ProjectionProgress } from '../../src/application/ports/projection-progress';
+import { RateLimits } from '../../src/application/ports/rate-limits';
 import { HistoryReads, InboxReads } from '../../src/application/ports/read-models';
+import { SocketDirectory } from '../../src/application/ports/socket-directory';
 import { UserDirectory } from '../../src/application/ports/user-directory';
 import { ApplicationSettings } from '../../src/application/settings';
 import { CONFIG, type Config } from '../../src/config/config';
@@ -21,6 +24,8 @@ import { SessionGateway } from '../../src/gateway/session.gateway';
 import { Sockets } from '../../src/gateway/sockets';
 import { conversationOfStream } from '../../src/domain/conversation/streams';
 import { MemoryEphemeralBus } from '../../src/infrastructure/memory/memory-ephemeral-bus';
+import { MemoryNodeNotices } from '../../src/infrastructure/memory/memory-node-notices';
+import { MemoryRateLimits } from '../../src/infrastructure/memory/memory-rate-limits';
 import { Clock } from '../../src/kernel/clock';
 import { asMillis, asUserId, type Millis } from '../../src/kernel/ids';
 import { Metrics } from '../../src/observability/metrics';
@@ -42,7 +47,7 @@ const TOKEN_TTL_MS = 86_400_000;
 /** One for all nodes of all scenarios: nobody reads it, and making one costs more than a node. */
 const metrics = new Metrics();
 
-class NodeClock extends Clock {
+export class NodeClock extends Clock {
   offsetMs = 0;
 
   constructor(private readonly time: VirtualTime) {
@@ -79,6 +84,14 @@ class Everybody extends UserDirectory {
 
 /** Presence is a hint, and none of the promises here is about it. */
 class NobodyWatches extends PresenceStore {
+  override follow(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  override unfollow(): void {
+    return;
+  }
+
   override beat(): Promise<void> {
     return Promise.resolve();
   }
@@ -129,6 +142,8 @@ export interface NodeOptions {
   /** What of the log dies with the process. */
   readonly mortal: NodeLog;
   readonly readSide: ReadSide;
+  /** Which sockets a user has on all nodes; outlives each of them. */
+  readonly directory: SocketDirectory;
   readonly heartbeatMs: number;
   /** Stand-ins that come before all others: where a mutant is put in. */
   readonly instead?: (wiring: Wiring) => readonly (readonly [unknown, unknown])[];
@@ -169,6 +184,9 @@ export class NodeProcess implements Listener {
       [DeviceRegistry, { seen: () => Promise.resolve() }],
       [PresenceStore, new NobodyWatches()],
       [EphemeralBus, new MemoryEphemeralBus()],
+      [NodeNotices, new MemoryNodeNotices()],
+      [RateLimits, new MemoryRateLimits(() => time.now)],
+      [SocketDirectory, options.directory],
       [CommandBus, this.bus],
       [WARM_STATES_MAX, WARM_STATES],
     ];

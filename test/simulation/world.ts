@@ -15,12 +15,15 @@ import {
   type ConversationId,
   type UserId,
 } from '../../src/kernel/ids';
+import type { SocketDirectory } from '../../src/application/ports/socket-directory';
+import { MemorySocketDirectory } from '../../src/infrastructure/memory/memory-socket-directory';
+import { DEFAULT_LIMITS } from '../../src/protocol/limits';
 import { assertNever } from '../../src/kernel/assert-never';
 import { TrueLog } from './chronicle';
 import { Device } from './device';
 import type { Mutant } from './mutants';
 import { Link, type DeviceSocket, type NetworkWeather } from './network';
-import { NodeProcess } from './node';
+import { NodeClock, NodeProcess } from './node';
 import { CALM, NodeLog, type LogWeather } from './node-log';
 import { Random } from './random';
 import { RawSender } from './raw-sender';
@@ -51,6 +54,7 @@ export class World {
   readonly weather: LogWeather;
   private readonly nodes: NodeProcess[] = [];
   private readonly logs: NodeLog[] = [];
+  private readonly directory: SocketDirectory;
   private readonly network: NetworkWeather;
   private readonly random: Random;
   private isCalm = false;
@@ -77,6 +81,7 @@ export class World {
     this.readSide = new ReadSide(this.log, time, new Random(seed, 'read side'));
     this.readSide.lagMs = scenario.projectionLagMs;
     this.readSide.crashes = scenario.projectorCrashes;
+    this.directory = new MemorySocketDirectory(new NodeClock(time), DEFAULT_LIMITS.socketsPerUserMax);
     for (let n = 0; n < scenario.nodes; n++) this.startNode(n);
     const around = {
       time,
@@ -161,6 +166,7 @@ export class World {
       log: this.mutant?.log?.(log) ?? log,
       mortal: log,
       readSide: this.readSide,
+      directory: this.directory,
       heartbeatMs,
       ...(this.mutant?.instead === undefined ? {} : { instead: this.mutant.instead }),
       ...(this.mutant?.session === undefined ? {} : { session: this.mutant.session }),
