@@ -41,6 +41,8 @@ class SlowOutbox extends MemoryOutboxStore {
   }
 }
 
+const REOPEN_MS = 1_000;
+
 interface Sent {
   readonly body: string;
   seq: number | undefined;
@@ -227,7 +229,8 @@ export class Device {
     client.on(
       'stopped',
       mine(({ reason }) => {
-        trace.broken('21 liveness', `${this.name} was stopped for good: ${reason}`);
+        if (reason === 'signedOut') this.openAgain();
+        else trace.broken('21 liveness', `${this.name} was stopped for good: ${reason}`);
       }),
     );
     client.on(
@@ -236,6 +239,18 @@ export class Device {
         trace.note(`device  ${this.name} reports ${String(error)}`);
       }),
     );
+  }
+
+  /**
+   * An abandoned connection whose `auth` arrives late counts as the newer one, and the SDK stops for good on 4009, as
+   * the protocol says. Its user opens the application again.
+   */
+  private openAgain(): void {
+    this.around.trace.note(`device  ${this.name} was displaced by itself`);
+    this.kill(false);
+    this.around.time.after(REOPEN_MS, () => {
+      this.start();
+    });
   }
 
   private hear(frame: EventFrame): void {

@@ -9,17 +9,13 @@ import type { Audiences } from '../../src/delivery/audiences';
 import { ConversationLanes } from '../../src/delivery/conversation-lanes';
 import { FanOut } from '../../src/delivery/fan-out';
 import { GatheredCursors } from '../../src/delivery/gathered-cursors';
-import { Hub } from '../../src/delivery/hub';
-import { ReceiptSummaries } from '../../src/delivery/receipt-summaries';
 import { BoundedMap } from '../../src/domain/conversation/bounded-map';
 import { RecentMessages } from '../../src/domain/conversation/recent-messages';
 import type { ConversationState } from '../../src/domain/conversation/state';
 import type { Recorded } from '../../src/domain/conversation/events';
 import { Session } from '../../src/gateway/session';
-import { Clock } from '../../src/kernel/clock';
-import { asRevision, type UserId } from '../../src/kernel/ids';
+import { asRevision } from '../../src/kernel/ids';
 import { POSITION_START } from '../../src/kernel/position';
-import { Metrics } from '../../src/observability/metrics';
 import type { Wiring } from './wiring';
 
 /** A rule taken away, from outside: the product has no switch for it. */
@@ -87,19 +83,16 @@ function forgetful(forget: (state: ConversationState) => Partial<ConversationSta
 }
 
 /** Sends to those who are members by now, as the executor knows it, which may be ahead of the feed. */
-class PresentMembers extends FanOut {
-  constructor(
-    wiring: Wiring,
-    private readonly executor: Executor,
-  ) {
-    super(wiring.get(Hub), wiring.get(Clock), wiring.get(Metrics), wiring.get(ReceiptSummaries));
-  }
-
-  override deliver(recorded: Recorded, receivers: Iterable<UserId>): void {
-    const { conversations } = this.executor as unknown as { readonly conversations: WarmConversations };
-    const state = conversations.peek(recorded.conversationId)?.state;
-    super.deliver(recorded, state === undefined ? receivers : state.members.keys());
-  }
+function toPresentMembers(wiring: Wiring): void {
+  const fanOut = wiring.get(FanOut);
+  const { conversations } = wiring.get(Executor) as unknown as { readonly conversations: WarmConversations };
+  const deliver = fanOut.deliver.bind(fanOut) as (...args: unknown[]) => void;
+  Object.assign(fanOut, {
+    deliver: (recorded: Recorded, receivers: unknown, ...rest: unknown[]) => {
+      const state = conversations.peek(recorded.conversationId)?.state;
+      deliver(recorded, state === undefined ? receivers : state.members.keys(), ...rest);
+    },
+  });
 }
 
 class NoHold extends Session {
@@ -159,7 +152,10 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'membership-at-seq',
     without: 'the audience at the revision of an event: it goes to the present members',
-    instead: (wiring) => [[FanOut, new PresentMembers(wiring, wiring.get(Executor))]],
+    instead: (wiring) => {
+      toPresentMembers(wiring);
+      return [];
+    },
   },
   {
     name: 'cursors-forward',

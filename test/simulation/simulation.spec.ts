@@ -3,9 +3,9 @@ import { scenarioOf } from './scenario';
 import { shrink } from './shrink';
 import { simulate, type Verdict } from './simulate';
 
-/** More of both by hand: `SIM_SEEDS=20000 SIM_FROM=1 npx jest …`. */
+/** The same few by default, so that a run says something of the change it tests; more by hand, from anywhere. */
 const SEEDS = Number(process.env['SIM_SEEDS'] ?? 60);
-const FROM = Number(process.env['SIM_FROM'] ?? Date.now() % 1_000_000_000);
+const FROM = Number(process.env['SIM_FROM'] ?? 1);
 /** Within so many seeds every rule that was taken away has to be missed. */
 const MUTANT_SEEDS_MAX = 1_000;
 
