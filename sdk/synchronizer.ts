@@ -193,7 +193,8 @@ export class Synchronizer {
     for (const conversation of page.conversations) {
       const { conversationId } = conversation;
       if (conversation.summary !== null) this.unsummarised.delete(conversationId);
-      else if (conversation.limited && conversation.removed !== true) this.unsummarised.add(conversationId);
+      else if (conversation.removed !== true && (conversation.limited || this.gone.has(conversationId)))
+        this.unsummarised.add(conversationId);
       if (conversation.limited) this.io.limited(conversation);
       for (const frame of conversation.events) this.acceptPaged(frame as EventFrame);
       if (conversation.removed === true) this.forget(conversationId);

@@ -189,6 +189,13 @@ export class Device {
       }),
     );
     client.on(
+      'removed',
+      mine(({ conversationId }) => {
+        // Of what happens until they come back, only a summary tells.
+        this.introduced.delete(conversationId);
+      }),
+    );
+    client.on(
       'limited',
       mine(({ conversationId, from }) => {
         trace.note(`device  ${this.name} skips to ${this.nameOf(conversationId)}/${from}`);
