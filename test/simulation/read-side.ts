@@ -17,6 +17,7 @@ import { asSeq, toSeq, type ConversationId, type Millis, type Seq, type UserId }
 import { POSITION_START, hasPassed, type Position } from '../../src/kernel/position';
 import type { TrueLog } from './chronicle';
 import type { Random } from './random';
+import type { Trace } from './trace';
 import type { VirtualTime } from './virtual-time';
 
 /** Rows of one conversation, as the inbox and the dedupe index keep them. */
@@ -51,9 +52,12 @@ export class ReadSide {
     private readonly log: TrueLog,
     private readonly time: VirtualTime,
     private readonly random: Random,
+    trace: Trace,
   ) {
     log.grown = this.wake.bind(this);
-    void this.project();
+    this.project().catch((error: unknown) => {
+      trace.broken('13 read model = fold(log)', `the projector stands still: ${String(error)}`);
+    });
   }
 
   get position(): Position {

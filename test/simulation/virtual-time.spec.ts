@@ -58,6 +58,17 @@ describe('virtual time', () => {
     await expect(time.run(() => false, 100)).rejects.toThrow('more than 100 steps');
   });
 
+  it('ends with what was to happen in this turn, and nothing later', async () => {
+    let isOver = false;
+    setTimeout(() => {
+      isOver = true;
+      setImmediate(say('immediate'));
+    }, 5);
+    setTimeout(say('later'), 6);
+    await time.run(() => isOver, 100);
+    expect(heard).toEqual(['immediate 5']);
+  });
+
   it('gives the process its own clock back', () => {
     time.uninstall();
     expect(Date.now()).not.toBe(START);

@@ -125,7 +125,8 @@ export class VirtualTime {
   }
 
   /**
-   * Runs what is due until `isOver`, or nothing is left.
+   * Runs what is due until `isOver`, or nothing is left. Immediates are run to the end also then: modules remember
+   * that they have asked for one, and would wait for it in the next run.
    *
    * @throws what a task threw, and Error when more than `stepsMax` tasks ran: somebody spins
    */
@@ -135,7 +136,7 @@ export class VirtualTime {
       const step = (isLast: boolean): void => {
         if (isEnded) return;
         try {
-          const task = isOver() ? undefined : this.take();
+          const task = isOver() ? this.takeImmediate() : this.take();
           if (task !== undefined) {
             if (++this.steps > stepsMax) throw new Error(`more than ${stepsMax} steps`);
             task();
@@ -180,16 +181,20 @@ export class VirtualTime {
       });
   }
 
-  private take(): Task | undefined {
+  private takeImmediate(): Task | undefined {
     const immediate = this.immediates[this.firstImmediate];
-    if (immediate !== undefined) {
-      this.firstImmediate++;
-      if (this.firstImmediate === this.immediates.length) {
-        this.immediates.length = 0;
-        this.firstImmediate = 0;
-      }
-      return immediate.isOver ? nothing : immediate.run;
+    if (immediate === undefined) return undefined;
+    this.firstImmediate++;
+    if (this.firstImmediate === this.immediates.length) {
+      this.immediates.length = 0;
+      this.firstImmediate = 0;
     }
+    return immediate.isOver ? nothing : immediate.run;
+  }
+
+  private take(): Task | undefined {
+    const immediate = this.takeImmediate();
+    if (immediate !== undefined) return immediate;
     for (;;) {
       const due = this.pop();
       if (due === undefined) return undefined;

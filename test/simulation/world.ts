@@ -78,7 +78,7 @@ export class World {
     });
     this.weather = { ...scenario.weather };
     this.network = { latencyMs: scenario.networkLatencyMs };
-    this.readSide = new ReadSide(this.log, time, new Random(seed, 'read side'));
+    this.readSide = new ReadSide(this.log, time, new Random(seed, 'read side'), trace);
     this.readSide.lagMs = scenario.projectionLagMs;
     this.readSide.crashes = scenario.projectorCrashes;
     this.directory = new MemorySocketDirectory(new NodeClock(time), DEFAULT_LIMITS.socketsPerUserMax);
