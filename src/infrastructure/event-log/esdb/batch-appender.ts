@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { ClientDuplexStream } from '@grpc/grpc-js';
 import { Empty } from 'google-protobuf/google/protobuf/empty_pb';
-import { Timestamp } from 'google-protobuf/google/protobuf/timestamp_pb';
 import { UUID, WrongExpectedVersion } from '@eventstore/db-client/generated/shared_pb';
 import type { Status } from '@eventstore/db-client/generated/status_pb';
 import { BatchAppendReq, type BatchAppendResp } from '@eventstore/db-client/generated/streams_pb';
@@ -123,10 +122,12 @@ export class BatchAppender {
     });
   }
 
+  /**
+   * Without the deadline that the protocol has room for: it is a time by the clock, and a node whose clock is behind
+   * the store's would have every append refused as too late. An answer that does not come is waited for by our timer.
+   */
   private optionsOf(stream: string, expected: ExpectedRevision): BatchAppendReq.Options {
-    const options = new BatchAppendReq.Options()
-      .setStreamIdentifier(streamIdentifier(stream))
-      .setDeadline(Timestamp.fromDate(new Date(Date.now() + this.timeoutMs)));
+    const options = new BatchAppendReq.Options().setStreamIdentifier(streamIdentifier(stream));
     if (expected === 'any') return options.setAny(new Empty());
     if (expected === 'noStream') return options.setNoStream(new Empty());
     if (expected === 'streamExists') return options.setStreamExists(new Empty());
