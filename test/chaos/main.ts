@@ -48,6 +48,7 @@ function tell(name: string, { verdict, settledMs, waitedFor }: Outcome): boolean
 }
 
 let world: World | undefined;
+let isEnding = false;
 
 async function play(scenario: Scenario, seed: number): Promise<boolean> {
   try {
@@ -67,7 +68,10 @@ async function play(scenario: Scenario, seed: number): Promise<boolean> {
 
 // Whoever interrupts a run wants it to end, and none of its processes to stay.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => {
+  process.on(signal, () => {
+    // A wrapper may pass on what the terminal has sent already: the second one must not cut the first one short.
+    if (isEnding) return;
+    isEnding = true;
     const closed = world?.close() ?? Promise.resolve();
     void closed.finally(() => process.exit(130));
   });
