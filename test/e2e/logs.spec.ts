@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Pool } from 'pg';
 import { CLIENT_FRAME_NAMES, type ClientFrameName } from '../../src/protocol/frames';
+import { freshEventStoreEnvironment } from '../support/event-store-under-test';
 import { RawDevice } from '../support/raw-device';
 import { eventually } from '../support/sdk-device';
 import { buildServer, freePort, ServerProcess } from '../support/server-process';
@@ -90,6 +91,7 @@ describe('the log', () => {
     await once(collector, 'listening');
     server = new ServerProcess(join(build, 'src', 'main.js'), {
       DATA_DIR: folder,
+      ...freshEventStoreEnvironment(),
       HOST: '127.0.0.1',
       PORT: String(await freePort()),
       LOG_LEVEL: 'trace',
@@ -204,8 +206,8 @@ describe('the log', () => {
     );
     expect(poison['stream']).toBe(`conversation-${conversationId}`);
     expect(JSON.stringify(poison['error'])).toContain('23514');
-    const line = lines().find(
-      ({ traceId, level }) => traceId === failed.body['traceId'] && level >= ERROR_LEVEL,
+    const line = await eventually('the failed request in the log', () =>
+      lines().find(({ traceId, level }) => traceId === failed.body['traceId'] && level >= ERROR_LEVEL),
     );
     expect(line).toMatchObject({ msg: 'a request failed' });
     expect(JSON.stringify(line)).toContain('short_names');

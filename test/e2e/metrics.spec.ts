@@ -25,6 +25,9 @@ const IDLE: ReadonlySet<string> = new Set([
   'parley_password_hashes_waiting',
 ]);
 
+/** Whether there is anything to count depends on how busy the machine is. */
+const EITHER_WAY: ReadonlySet<string> = new Set(['parley_feed_repairs_total']);
+
 class Scrape {
   readonly samples = new Map<string, number>();
 
@@ -101,7 +104,7 @@ describe('the metrics of a node that chats', () => {
       if (QUIET.has(name)) continue;
       const sample = type === 'histogram' ? `${name}_count` : name;
       expect([name, before.has(sample)]).toEqual([name, true]);
-      expect([name, before.sum(sample) > 0]).toEqual([name, !IDLE.has(name)]);
+      if (!EITHER_WAY.has(name)) expect([name, before.sum(sample) > 0]).toEqual([name, !IDLE.has(name)]);
       if (type === 'histogram') expect([name, before.sum(`${name}_sum`)]).not.toEqual([name, NaN]);
     }
     expect(before.samples.get('parley_sends_acknowledged_total{duplicate="false"}')).toBe(2);
