@@ -100,4 +100,23 @@ describe('PresenceWatch', () => {
     watch.onModuleDestroy();
     expect(store.listener).toBeUndefined();
   });
+
+  it('follows a user as long as anybody here watches them', async () => {
+    const { store, watch, watcher } = setUp();
+    const [one, other] = [watcher(), watcher()];
+    watch.watch(one, [ann, bob]);
+    watch.watch(other, [ann]);
+    await watch.following([ann, bob]);
+    expect(store.followed).toEqual([ann, bob]);
+    watch.unwatch(one, [ann]);
+    expect(store.unfollowed).toEqual([]);
+    watch.forget(other);
+    expect(store.unfollowed).toEqual([ann]);
+    // Who has left meanwhile is not followed for nobody.
+    await watch.following([ann]);
+    expect(store.followed).toEqual([ann, bob]);
+    watch.forget(one);
+    expect(store.unfollowed).toEqual([ann, bob]);
+    watch.onModuleDestroy();
+  });
 });

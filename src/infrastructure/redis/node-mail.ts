@@ -2,9 +2,9 @@ import type { Channels } from './channels';
 import { everyNodeChannel, nodeChannel } from './keys';
 
 /** How often a node writes to itself, to know that it still hears. */
-export const BEACON_MS = 5_000;
+const BEACON_MS = 5_000;
 /** A node that has heard nothing of itself for this long connects its subscriber anew. */
-export const DEAF_MS = 15_000;
+const DEAF_MS = 15_000;
 /** Header of one letter: the receivers of a frame are at most the members of a group, 36 bytes each. */
 const HEADER_BYTES_MAX = 262_144;
 const NEWLINE = 0x0a;
@@ -35,7 +35,10 @@ export class NodeMail {
     private readonly channels: Channels,
     private readonly deaf: () => void,
     private readonly log: NodeMailLog,
-    beaconMs = BEACON_MS,
+    private readonly times: { readonly beaconMs: number; readonly deafMs: number } = {
+      beaconMs: BEACON_MS,
+      deafMs: DEAF_MS,
+    },
   ) {
     const take = (payload: Buffer): void => {
       this.take(payload);
@@ -45,7 +48,7 @@ export class NodeMail {
     }
     this.timer = setInterval(() => {
       this.beacon();
-    }, beaconMs).unref();
+    }, times.beaconMs).unref();
   }
 
   /** One listener a topic. */
@@ -72,7 +75,7 @@ export class NodeMail {
     const channel = nodeChannel(this.node);
     this.channels.publish(channel, Buffer.from('\n')).then(
       () => {
-        if (performance.now() - this.heardAt < DEAF_MS) return;
+        if (performance.now() - this.heardAt < this.times.deafMs) return;
         this.heardAt = performance.now();
         this.log.warn('nothing is heard from redis any more: subscribing anew');
         this.deaf();

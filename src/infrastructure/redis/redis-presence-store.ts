@@ -15,9 +15,9 @@ import { ChangePresenceScript } from './scripts/change-presence';
 /** How often nodes look for sessions that have expired: their end is told at most this much later. */
 export const PRESENCE_SWEEP_MS = 1_000;
 /** Users settled in one sweep of one partition; the rest waits for the next. */
-export const PRESENCE_SWEEP_USERS_MAX = 500;
+export const PRESENCE_SWEEP_USERS_MAX = 100;
 /** Users asked about at once when Redis comes back. */
-const RELOAD_USERS_MAX = 500;
+const RELOAD_USERS_MAX = 100;
 
 /** What a session of this node last said of itself: told again when Redis has forgotten it. */
 interface Own {

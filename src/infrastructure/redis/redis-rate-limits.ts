@@ -7,7 +7,7 @@ import { TakeTokensScript } from './scripts/take-tokens';
 /** Grants of one key within this time are told to the others as one. */
 export const GATHER_MS = 10;
 /** Keys that wait to be told; grants beyond them are counted by this node alone. */
-export const GATHERED_KEYS_MAX = 10_000;
+export const GATHERED_KEYS_MAX = 1_000;
 
 export interface RedisRateOptions {
   readonly now?: () => number;

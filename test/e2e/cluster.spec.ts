@@ -1,0 +1,263 @@
+import { execFile } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { validateServerFrame } from '../support/contract-validator';
+import { Cluster, portOf } from '../support/cluster';
+import { ClusterCrowd } from '../support/cluster-crowd';
+import { RawDevice, type Frame } from '../support/raw-device';
+import { describeWithRedis } from '../support/redis-server';
+import { call, registerUser, type TestUser } from '../support/rest';
+import { eventually } from '../support/sdk-device';
+import type { ServerProcess } from '../support/server-process';
+
+/** `npm run cluster`: starts a dozen nodes one after another, which takes minutes on a machine that does other work. */
+const isLong = process.env['CLUSTER_SOCKETS'] !== undefined;
+const inLongForm = isLong ? it : it.skip;
+if (!isLong) {
+  process.stderr.write(
+    '\nNOT RUN: kills, flushes and a roll of a whole cluster; `npm run cluster` runs them.\n',
+  );
+}
+const SOCKETS = Number(process.env['CLUSTER_SOCKETS'] ?? 16);
+const RATE = Number(process.env['CLUSTER_RATE'] ?? 20);
+const ROUNDS = Number(process.env['CLUSTER_ROUNDS'] ?? 1);
+const DEVICES_EACH = 4;
+/** Each starts several nodes; with the machine to itself one takes two seconds, on a bad day twenty. */
+const PATIENCE_MS = 600_000;
+const run = promisify(execFile);
+const tell = (text: string): void => {
+  process.stderr.write(`${text}\n`);
+};
+
+describeWithRedis(`three gateways, two projectors (${SOCKETS} sockets, ${RATE} messages/s)`, () => {
+  let cluster: Cluster;
+  let gateways: ServerProcess[];
+  let projectors: ServerProcess[];
+  let crowd: ClusterCrowd | undefined;
+
+  beforeAll(async () => {
+    cluster = await Cluster.start({ MESSAGES_PER_SECOND: '100', MESSAGES_BURST: '1000' });
+    const nodes = (roles: string, count: number): Promise<ServerProcess[]> =>
+      Promise.all(Array.from({ length: count }, () => cluster.node(roles)));
+    [gateways, projectors] = await Promise.all([nodes('gateway', 3), nodes('projector,worker', 2)]);
+  }, PATIENCE_MS);
+  afterAll(async () => {
+    await cluster.stop();
+  }, PATIENCE_MS);
+  afterEach(async () => {
+    await crowd?.leave();
+    crowd = undefined;
+  });
+
+  const gather = async (): Promise<ClusterCrowd> =>
+    (crowd = await ClusterCrowd.gather(
+      cluster.balancer.url,
+      Math.max(1, Math.round(SOCKETS / DEVICES_EACH / 2)),
+      DEVICES_EACH,
+    ));
+  /** `npm run verify`: folds the log and compares it with the read models, row by row. */
+  const verify = async (): Promise<void> => {
+    const env = { PATH: process.env['PATH'] ?? '', ...cluster.environment };
+    const { stdout } = await run(process.execPath, [cluster.program('tools', 'verify', 'main.js')], { env });
+    expect(stdout).toContain(': 0 differences');
+  };
+  const holder = async (): Promise<string> => {
+    const rows = await cluster.database.database.query<{ owner: string }>(
+      `SELECT owner FROM read.leases WHERE name = 'live' AND expires_at > now() - interval '1 minute'`,
+    );
+    return rows[0]?.owner ?? '';
+  };
+  const projectorWithLease = async (): Promise<ServerProcess> => {
+    const owner = await eventually('a holder of the lease', holder);
+    const found = projectors.find(({ pid }) => owner.includes(`/${pid}/`));
+    if (found === undefined) throw new Error(`${owner} is none of the projectors`);
+    return found;
+  };
+
+  describe('one device, one user, whichever node', () => {
+    let people: TestUser[];
+    let room: string;
+    const on = (n: number, user: TestUser, deviceId?: string): Promise<RawDevice> =>
+      RawDevice.signIn(gateways[n]?.url ?? '', user.token, {
+        inspect: validateServerFrame,
+        ...(deviceId === undefined ? {} : { deviceId }),
+      });
+    const isFrom = (user: TestUser, event: string) => (frame: Frame) =>
+      frame.event === event && [frame.data['userId'], frame.data['fromUserId']].includes(user.id);
+
+    beforeEach(async () => {
+      people = [
+        await registerUser(gateways[0]?.url ?? '', 'ann'),
+        await registerUser(gateways[1]?.url ?? '', 'bob'),
+      ];
+      const [ann, bob] = people as [TestUser, TestUser];
+      const body = { kind: 'group', title: 'tea', memberIds: [bob.id] };
+      const answer = await call(gateways[2]?.url ?? '', 'POST', '/api/v1/conversations', {
+        token: ann.token,
+        body,
+      });
+      room = (answer.body as { id: string }).id;
+    });
+
+    it('closes the older socket of a device with 4009', async () => {
+      const [ann] = people as [TestUser];
+      const older = await on(0, ann, 'phone');
+      const newer = await on(1, ann, 'phone');
+      expect((await older.waitForClose()).code).toBe(4009);
+      expect((await newer.request('ping')).event).toBe('pong');
+      await newer.close();
+    });
+
+    it('signs a device out everywhere, and refuses its tokens everywhere', async () => {
+      const [ann] = people as [TestUser];
+      const [phone, tablet] = [await on(0, ann, 'phone'), await on(1, ann, 'tablet')];
+      await eventually('the device', async () => {
+        const { body } = await call(gateways[2]?.url ?? '', 'GET', '/api/v1/devices', { token: ann.token });
+        return (body as { items: { id: string }[] }).items.length === 2;
+      });
+      const path = '/api/v1/devices/phone';
+      expect((await call(gateways[2]?.url ?? '', 'DELETE', path, { token: ann.token })).status).toBe(204);
+      expect((await phone.waitForClose()).code).toBe(4009);
+      // Both were of one sign-in, which has ended.
+      expect((await tablet.waitForClose()).code).toBe(4009);
+      for (const { url } of gateways) {
+        await eventually('the refusal', async () => {
+          const { status } = await call(url, 'GET', '/api/v1/users/me', { token: ann.token });
+          return status === 401;
+        });
+      }
+    });
+
+    it('signs out everywhere also while redis is away, by way of PostgreSQL', async () => {
+      const [ann] = people as [TestUser];
+      const phone = await on(0, ann, 'phone');
+      await cluster.redis.kill();
+      try {
+        const { status } = await call(gateways[1]?.url ?? '', 'POST', '/api/v1/auth/logout', {
+          token: ann.token,
+        });
+        expect(status).toBe(204);
+        expect((await phone.waitForClose()).code).toBe(4009);
+      } finally {
+        await cluster.redis.run();
+      }
+    });
+
+    it('passes on typing, presence and call signals', async () => {
+      const [ann, bob] = people as [TestUser, TestUser];
+      const hers = await on(0, ann);
+      // Redis may have come back this moment: until the node has noticed, presence is `unavailable`.
+      const watching = await eventually('presence', async () => {
+        const answer = await hers.request('presence.watch', { userIds: [bob.id] });
+        return answer.event === 'ok' && answer;
+      });
+      expect(watching.data['presences']).toMatchObject([{ status: 'offline' }]);
+      const his = await on(1, bob);
+      expect((await hers.waitFor(isFrom(bob, 'presence'))).data['status']).toBe('online');
+      await his.request('presence.set', { status: 'busy', customStatus: 'tea' });
+      await hers.waitFor((f) => isFrom(bob, 'presence')(f) && f.data['customStatus'] === 'tea');
+      his.sendText(JSON.stringify({ event: 'typing', data: { conversationId: room, isTyping: true } }));
+      await hers.waitFor(isFrom(bob, 'typing'));
+      const signal = { conversationId: room, callId: 'c', toUserId: ann.id, signal: { type: 'ring' } };
+      await his.request('call.signal', signal);
+      await hers.waitFor(isFrom(bob, 'call.signal'));
+      await Promise.all([hers.close(), his.close()]);
+    });
+  });
+
+  inLongForm(
+    'goes on with the other projector after kill -9 and SIGSTOP of the first, and writes nothing twice',
+    async () => {
+      const talking = await gather();
+      talking.talk(RATE);
+      const progress = async (): Promise<string> => {
+        const rows = await cluster.database.database.query<{ position: string }>(
+          'SELECT min(commit_position)::text AS position FROM read.checkpoints',
+        );
+        return rows[0]?.position ?? '';
+      };
+      const takesOver = async (what: string, first: ServerProcess): Promise<void> => {
+        const startedAt = performance.now();
+        await eventually('another holder', async () => (await projectorWithLease()) !== first);
+        const before = await progress();
+        await eventually('progress', async () => (await progress()) !== before);
+        tell(
+          `${what}: the standby projected after ${((performance.now() - startedAt) / 1_000).toFixed(1)} s`,
+        );
+      };
+      const killed = await projectorWithLease();
+      await cluster.kill(killed);
+      await takesOver('kill -9', killed);
+      projectors = projectors.filter((one) => one !== killed);
+      const stopped = await projectorWithLease();
+      projectors.push(await cluster.node('projector,worker'));
+      stopped.signal('SIGSTOP');
+      await takesOver('SIGSTOP', stopped);
+      stopped.signal('SIGCONT');
+      await sleep(1_000);
+      expect(await projectorWithLease()).not.toBe(stopped);
+      await talking.settle();
+      await talking.check();
+      await verify();
+    },
+    PATIENCE_MS,
+  );
+
+  inLongForm(
+    'loses and doubles nothing while gateways are killed and redis is flushed and killed',
+    async () => {
+      const talking = await gather();
+      talking.talk(RATE);
+      for (let round = 0; round < ROUNDS; round++) {
+        await sleep(1_000);
+        const victim = gateways[Math.floor(Math.random() * gateways.length)] as ServerProcess;
+        await cluster.kill(victim);
+        gateways = gateways.filter((one) => one !== victim);
+        await cluster.redis.command('FLUSHALL');
+        gateways.push(await cluster.node('gateway'));
+        await cluster.redis.kill();
+        await sleep(500);
+        await cluster.redis.run();
+      }
+      await talking.settle();
+      tell(`${await talking.check()} messages over ${ROUNDS} kills of a gateway and of redis`);
+      await verify();
+    },
+    PATIENCE_MS,
+  );
+
+  inLongForm(
+    'is restarted whole under load: nothing lost or doubled, each device reconnects once',
+    async () => {
+      const talking = await gather();
+      talking.talk(RATE);
+      await sleep(1_000);
+      const before = talking.latencies.length;
+      for (const watched of talking.devices) watched.lost = 0;
+      const old = gateways;
+      gateways = [];
+      for (const gateway of old) {
+        gateways.push(await cluster.node('gateway'));
+        // With the first new one up, whoever has to move moves to a new one.
+        for (const one of old) cluster.balancer.retire(portOf(one));
+        expect(await cluster.drain(gateway)).toBe(0);
+      }
+      for (const projector of projectors.splice(0, 2)) {
+        projectors.push(await cluster.node('projector,worker'));
+        expect(await cluster.drain(projector)).toBe(0);
+      }
+      await talking.settle();
+      const during = talking.latencies.slice(before).sort((a, b) => a - b);
+      const at = (share: number): string => (during[Math.floor(during.length * share)] ?? 0).toFixed(1);
+      const messages = await talking.check();
+      tell(
+        `${messages} messages, ${during.length} deliveries during the roll: ` +
+          `p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, worst ${at(0.999_999)} ms`,
+      );
+      const reconnects = talking.devices.map(({ lost }) => lost);
+      expect(reconnects).toEqual(reconnects.map(() => 1));
+      await verify();
+    },
+    PATIENCE_MS,
+  );
+});

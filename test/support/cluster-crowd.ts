@@ -1,0 +1,155 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ParleyApi } from '../../sdk/node';
+import { connectedDevice, eventually, signUp, type SdkDevice } from './sdk-device';
+
+/** A device comes and goes for this long at most after the faults are over. */
+const CATCH_UP_MS = 90_000;
+
+interface Watched {
+  readonly device: SdkDevice;
+  readonly room: string;
+  /** Keys of messages, in the order in which they were handed over. */
+  readonly seen: string[];
+  readonly seqs: number[];
+  /** Times the connection was lost. */
+  lost: number;
+}
+
+interface Pair {
+  readonly room: string;
+  readonly apis: readonly ParleyApi[];
+  readonly devices: readonly Watched[];
+}
+
+/** Pairs of people who talk to each other on several devices each, and remember all they were told. */
+export class ClusterCrowd {
+  /** Room → keys of acknowledged messages with their seq. */
+  readonly acknowledged = new Map<string, Map<string, number>>();
+  /** From sending to the device of the other one having it, in ms of this process. */
+  readonly latencies: number[] = [];
+  private readonly sentAt = new Map<string, number>();
+  private readonly failures: unknown[] = [];
+  private talking: Promise<void> | undefined;
+  private pending: Promise<void>[] = [];
+  private stopping = false;
+  private count = 0;
+
+  private constructor(private readonly pairs: readonly Pair[]) {}
+
+  static async gather(url: string, pairs: number, devicesEach: number): Promise<ClusterCrowd> {
+    const gathered: Pair[] = [];
+    const crowd = new ClusterCrowd(gathered);
+    for (let n = 0; n < pairs; n++) {
+      const apis = [await signUp(url, 'ann'), await signUp(url, 'bob')];
+      const memberIds = [apis[1]?.session?.user.id ?? ''];
+      const { id } = await (apis[0] as ParleyApi).createConversation({ kind: 'direct', memberIds });
+      const devices: Watched[] = [];
+      for (const api of apis) {
+        for (let d = 0; d < devicesEach; d++) {
+          const device = await connectedDevice(url, api, `device ${d}`, { random: Math.random });
+          devices.push(crowd.watch(device, id));
+        }
+      }
+      gathered.push({ room: id, apis, devices });
+      crowd.acknowledged.set(id, new Map());
+    }
+    return crowd;
+  }
+
+  get devices(): readonly Watched[] {
+    return this.pairs.flatMap(({ devices }) => devices);
+  }
+
+  /** Sends `perSecond` messages, by each device in turn, until told to stop. */
+  talk(perSecond: number): void {
+    this.stopping = false;
+    this.talking = this.keepTalking(perSecond);
+  }
+
+  /** Resolves when everything sent is acknowledged and all devices have it. @throws Error when something is missing */
+  async settle(): Promise<void> {
+    this.stopping = true;
+    await this.talking;
+    await Promise.all(this.pending);
+    for (const { room, devices } of this.pairs) {
+      const keys = this.acknowledged.get(room)?.size ?? 0;
+      const whole = (): boolean => devices.every(({ seen }) => seen.length >= keys);
+      await eventually(`all of ${keys} messages on all devices`, whole, CATCH_UP_MS);
+    }
+  }
+
+  /** Everything acknowledged once on every device and in the log, in one order, and nothing else. */
+  async check(): Promise<number> {
+    let messages = 0;
+    for (const { room, apis, devices } of this.pairs) {
+      const acknowledged = this.acknowledged.get(room) ?? new Map<string, number>();
+      const expected = [...acknowledged].sort(([, a], [, b]) => a - b).map(([key]) => key);
+      for (const { seen, seqs } of devices) {
+        expect(seen).toEqual(expected);
+        expect(seqs).toEqual([...seqs].sort((a, b) => a - b));
+      }
+      const stored: string[] = [];
+      for (let after = -1, more = true; more;) {
+        const page = await (apis[0] as ParleyApi).events(room, {
+          limit: 100,
+          ...(after < 0 ? {} : { after }),
+        });
+        for (const { event, data } of page.items) {
+          expect(data.seq).toBe(after + 1);
+          after = data.seq;
+          if (event === 'message.sent') stored.push(data.clientMessageId);
+        }
+        more = page.hasMore;
+      }
+      expect(stored).toEqual(expected);
+      messages += expected.length;
+    }
+    expect(this.failures).toEqual([]);
+    return messages;
+  }
+
+  async leave(): Promise<void> {
+    this.stopping = true;
+    await Promise.all(this.devices.map(({ device }) => device.client.close()));
+    await Promise.allSettled(this.pending);
+  }
+
+  private watch(device: SdkDevice, room: string): Watched {
+    const watched: Watched = { device, room, seen: [], seqs: [], lost: 0 };
+    device.client.on('message.sent', ({ conversationId, clientMessageId, seq, by }) => {
+      if (conversationId !== room) return;
+      watched.seen.push(clientMessageId);
+      watched.seqs.push(seq);
+      const at = this.sentAt.get(clientMessageId);
+      if (at !== undefined && by !== device.userId) this.latencies.push(performance.now() - at);
+    });
+    device.client.on('disconnected', () => {
+      watched.lost += 1;
+    });
+    device.client.on('stopped', (stopped) => {
+      if (!this.stopping) this.failures.push(stopped);
+    });
+    return watched;
+  }
+
+  private async keepTalking(perSecond: number): Promise<void> {
+    const devices = this.devices;
+    const begun = performance.now();
+    for (let n = 0; !this.stopping; n++) {
+      const due = begun + (n * 1_000) / perSecond;
+      if (due > performance.now()) await sleep(due - performance.now());
+      const { device, room } = devices[n % devices.length] as Watched;
+      const { message, acked } = device.client.send({ conversationId: room }, `word ${++this.count}`);
+      this.sentAt.set(message.clientMessageId, performance.now());
+      const told = acked.then(
+        ({ clientMessageId, seq }) => {
+          this.acknowledged.get(room)?.set(clientMessageId, seq);
+        },
+        (error: unknown) => {
+          this.failures.push(error);
+        },
+      );
+      this.pending.push(told);
+    }
+  }
+}
