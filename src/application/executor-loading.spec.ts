@@ -9,8 +9,36 @@ import { verifyChain } from './audit-chain';
 import { Executor } from './executor';
 import { SNAPSHOT_EVERY } from './executor/snapshot-writer';
 import { accepted, group, send, storedIn } from '../../test/support/conversation-commands';
-import { READ_EVENTS_MAX, type LogEvent } from './ports/event-log';
+import { READ_EVENTS_MAX, type LogEvent, type ReadStreamOptions, type StreamRead } from './ports/event-log';
 import { StoreUnavailable } from './ports/store-unavailable';
+
+/** A log whose first answer about one stream is on its way for long. */
+class SlowAnswers extends FaultyEventLog {
+  answer: () => void = () => undefined;
+  readonly hasRead: Promise<void>;
+  private read: () => void = () => undefined;
+  private readonly answered = new Promise<void>((resolve) => {
+    this.answer = resolve;
+  });
+
+  constructor(
+    log: MemoryEventLog,
+    private readonly stream: string,
+  ) {
+    super(log);
+    this.hasRead = new Promise((resolve) => {
+      this.read = resolve;
+    });
+  }
+
+  override async readStream(stream: string, options: ReadStreamOptions): Promise<StreamRead> {
+    const read = await super.readStream(stream, options);
+    if (stream !== this.stream) return read;
+    this.read();
+    await this.answered;
+    return read;
+  }
+}
 
 describe('Executor, loading conversations', () => {
   let memory: MemoryEventLog;
@@ -96,6 +124,20 @@ describe('Executor, loading conversations', () => {
     const cold = another();
     await Promise.all([cold.state(id), cold.state(id), cold.execute(send(id))]);
     expect(log.reads.map(({ stream }) => stream)).toEqual([snapshotStream(id), conversationStream(id)]);
+  });
+
+  it('knows at least what is asked for, although a read that began before is under way', async () => {
+    const id = await started();
+    const slow = new SlowAnswers(memory, conversationStream(id));
+    const cold = new Executor(slow, new MemoryMessageIndex(memory));
+    const early = cold.state(id);
+    await slow.hasRead;
+    accepted(await executor.execute(send(id)));
+    const late = cold.state(id, asSeq(1));
+    slow.answer();
+    expect((await early)?.head).toBe(0);
+    expect((await late)?.head).toBe(1);
+    await cold.close();
   });
 
   it('puts a conversation out of service that holds an event it does not know, and no other', async () => {

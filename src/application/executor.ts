@@ -88,7 +88,10 @@ export class Executor implements OnApplicationShutdown {
   async state(conversationId: ConversationId, atLeast?: Seq): Promise<ConversationState | undefined> {
     const known = this.conversations.peek(conversationId)?.state;
     if (known !== undefined && (atLeast === undefined || known.head >= atLeast)) return known;
-    return (await this.conversations.fetch(conversationId)).state;
+    const fetched = await this.conversations.fetch(conversationId);
+    if (atLeast === undefined || (fetched.state?.head ?? -1) >= atLeast) return fetched.state;
+    // The read that was under way, and was joined, may have begun before that seq was appended.
+    return (await this.conversations.refresh(conversationId, fetched)).warm.state;
   }
 
   /**
