@@ -1,3 +1,4 @@
+import { READ_CONFIRM_MS, READ_REPEATS_MAX } from './receipts';
 import { MemoryCursorStore, type CursorState } from './stores';
 import { Bench, record, ROOM, settle } from './testing/bench';
 import { ME, OTHER, type FakeServer } from './testing/fake-server';
@@ -305,6 +306,33 @@ describe('receipts and standing wishes', () => {
     await settle(200);
     const receipts = server.socket.received.filter(({ event }) => event === 'delivered');
     expect(receipts.map(({ data }) => data)).toEqual([{ cursors: { [ROOM]: 4, 'room-2': 0 } }]);
+  });
+
+  it('repeats a read cursor that was taken and never came into the conversation, on and after the connection', async () => {
+    const client = device();
+    await client.connect();
+    server.say(ROOM, 'a');
+    await settle();
+    const sent = (): unknown[] =>
+      server.socket.received.filter(({ event }) => event === 'read').map(({ data }) => data);
+    client.read(ROOM, 0);
+    await settle(1_000);
+    expect(sent()).toHaveLength(1);
+    for (let n = 1; n < READ_REPEATS_MAX + 3; n++) await settle(READ_CONFIRM_MS + 1_000);
+    expect(sent()).toEqual(
+      Array.from({ length: 1 + READ_REPEATS_MAX }, () => ({ conversationId: ROOM, upTo: 0 })),
+    );
+    server.socket.cut();
+    await settle(2_000);
+    expect(sent()).toEqual([{ conversationId: ROOM, upTo: 0 }]);
+    server.push({
+      event: 'message.read',
+      data: { conversationId: ROOM, seq: 1, at: '', by: ME, cursors: [{ userId: ME, upTo: 0 }] },
+    });
+    await settle(READ_CONFIRM_MS * 2);
+    server.socket.cut();
+    await settle(2_000);
+    expect(sent()).toEqual([]);
   });
 
   it('says again after a reconnect what the server forgot', async () => {

@@ -321,6 +321,7 @@ export class ParleyClient {
     this.emitter.emit('event', frame);
     this.emitTyped(frame.event, frame.data);
     const { conversationId, seq, by } = frame.data;
+    this.confirmRead(frame);
     const foreign = frame.event === 'message.sent' && by !== this.userId;
     if (foreign && this.options.autoDelivered !== false) this.receipts.markDelivered(conversationId, seq);
     // In a sync it may be an earlier leaving of somebody who came back: there, `removed` of the page is the word.
@@ -329,6 +330,16 @@ export class ParleyClient {
       if (frame.data.change === 'left' || frame.data.change === 'removed') this.left(conversationId);
     }
     this.scheduleCursors();
+  }
+
+  /** What one wrote oneself is read by oneself, without an event that says so. */
+  private confirmRead({ event, data }: EventFrame): void {
+    const { conversationId } = data;
+    if (event === 'message.sent' && data.by === this.userId)
+      this.receipts.confirmRead(conversationId, data.seq);
+    if (event !== 'message.read') return;
+    const own = data.cursors.find(({ userId }) => userId === this.userId);
+    if (own !== undefined) this.receipts.confirmRead(conversationId, own.upTo);
   }
 
   private emitTyped<Name extends keyof ClientEvents>(name: Name, data: ClientEvents[Name]): void {
@@ -341,7 +352,10 @@ export class ParleyClient {
       this.left(conversation.conversationId);
       return;
     }
-    if (conversation.summary !== null) this.conversations.summarise(conversation.summary);
+    if (conversation.summary !== null) {
+      this.receipts.confirmRead(conversation.conversationId, conversation.summary.readUpTo);
+      this.conversations.summarise(conversation.summary);
+    }
     this.emitter.emit('conversation', conversation);
   }
 

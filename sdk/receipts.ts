@@ -3,6 +3,10 @@ import { isRetryable, ParleyError } from './errors';
 /** Conversations in one `delivered` frame: it stays below the limit of a frame. */
 export const DELIVERED_CURSORS_MAX = 1_000;
 export const RECEIPT_RETRY_MS = 1_000;
+/** A read cursor that was taken, and is not in the conversation after this time, is sent again. */
+export const READ_CONFIRM_MS = 30_000;
+/** So often on one connection: a server that knows the cursor already has nothing to say to it. */
+export const READ_REPEATS_MAX = 3;
 
 export interface ReceiptsIo {
   delivered(cursors: Record<string, number>): Promise<unknown>;
@@ -26,9 +30,14 @@ const isNoLongerMine = (error: unknown): boolean =>
 export class Receipts {
   private readonly delivered = new Map<string, number>();
   private readonly read = new Map<string, number>();
+  /** Taken by the server, which gathers them for a moment; a node that dies meanwhile forgets them. */
+  private readonly unconfirmed = new Map<string, { readonly upTo: number; readonly repeats: number }>();
+  /** How far the log is known to have this user's read cursors. */
+  private readonly confirmed = new Map<string, number>();
   private open = false;
   private sending = false;
   private timer: ReturnType<typeof setTimeout> | undefined;
+  private confirmTimer: ReturnType<typeof setTimeout> | undefined;
 
   /** `windowMs`: how long `delivered` cursors gather. */
   constructor(
@@ -46,20 +55,33 @@ export class Receipts {
     this.schedule(0);
   }
 
+  /** The log has this user's read cursor at `upTo`: an event or a summary says so. */
+  confirmRead(conversationId: string, upTo: number): void {
+    advance(this.confirmed, conversationId, upTo);
+    if ((this.unconfirmed.get(conversationId)?.upTo ?? Infinity) <= upTo)
+      this.unconfirmed.delete(conversationId);
+  }
+
   forget(conversationId: string): void {
-    this.delivered.delete(conversationId);
-    this.read.delete(conversationId);
+    for (const known of [this.delivered, this.read, this.unconfirmed, this.confirmed])
+      known.delete(conversationId);
   }
 
   clear(): void {
-    this.delivered.clear();
-    this.read.clear();
+    for (const known of [this.delivered, this.read, this.unconfirmed, this.confirmed]) known.clear();
   }
 
   setOpen(open: boolean): void {
     this.open = open;
-    if (open) this.schedule(0);
-    else this.cancel();
+    if (open) {
+      for (const [id, { upTo }] of this.unconfirmed) advance(this.read, id, upTo);
+      this.unconfirmed.clear();
+      this.schedule(0);
+    } else {
+      this.cancel();
+      clearTimeout(this.confirmTimer);
+      this.confirmTimer = undefined;
+    }
   }
 
   /** Sends what has gathered, now. */
@@ -81,7 +103,8 @@ export class Receipts {
 
   private async flushRead(): Promise<void> {
     for (const [id, upTo] of [...this.read]) {
-      await this.settle(this.io.read(id, upTo), this.read, { [id]: upTo });
+      const taken = await this.settle(this.io.read(id, upTo), this.read, { [id]: upTo });
+      if (taken) this.awaitConfirmation(id, upTo);
     }
   }
 
@@ -100,19 +123,42 @@ export class Receipts {
     }
   }
 
-  /** A cursor that was taken, or refused for good, is done, unless it moved on meanwhile. */
+  private awaitConfirmation(id: string, upTo: number): void {
+    if (upTo <= (this.confirmed.get(id) ?? -1)) return;
+    const earlier = this.unconfirmed.get(id);
+    this.unconfirmed.set(id, { upTo, repeats: earlier?.upTo === upTo ? earlier.repeats : 0 });
+    this.confirmLater();
+  }
+
+  private confirmLater(): void {
+    if (!this.open || this.unconfirmed.size === 0) return;
+    this.confirmTimer ??= setTimeout(() => {
+      this.confirmTimer = undefined;
+      for (const [id, { upTo, repeats }] of this.unconfirmed) {
+        if (repeats >= READ_REPEATS_MAX) continue;
+        this.unconfirmed.set(id, { upTo, repeats: repeats + 1 });
+        advance(this.read, id, upTo);
+      }
+      if (this.read.size > 0) this.schedule(0);
+    }, READ_CONFIRM_MS);
+  }
+
+  /** A cursor that was taken, or refused for good, is done, unless it moved on meanwhile. @returns whether taken */
   private async settle(
     sent: Promise<unknown>,
     from: Map<string, number>,
     cursors: Readonly<Record<string, number>>,
-  ): Promise<void> {
+  ): Promise<boolean> {
+    let taken = true;
     try {
       await sent;
     } catch (error) {
       if (isRetryable(error)) throw error;
       if (!isNoLongerMine(error)) this.io.failed(error);
+      taken = false;
     }
     this.done(from, cursors);
+    return taken;
   }
 
   private done(from: Map<string, number>, cursors: Readonly<Record<string, number>>): void {
