@@ -49,6 +49,7 @@ export function openRedis({ url, socketsPerUserMax, log, shiftMs = () => 0 }: Re
     rates,
     close: () => {
       presence.close();
+      directory.close();
       mail.close();
       channels.close();
       link.close();

@@ -7,6 +7,8 @@ import type { RedisLink } from './redis-link';
 import { RegisterSocketScript, type RegisterAnswer } from './scripts/register-socket';
 
 const TOPIC = 'displaced';
+/** Sockets entered at once when Redis comes back. */
+const RELOAD_SOCKETS_MAX = 100;
 
 interface Own {
   readonly session: SessionKey;
@@ -26,6 +28,7 @@ export class RedisSocketDirectory extends SocketDirectory {
   private readonly own = new Map<string, Own>();
   private readonly listeners = new Set<(session: SessionKey) => void>();
   private readonly socketsPerUserMax: number;
+  private readonly endUp: () => void;
 
   constructor(
     private readonly link: RedisLink,
@@ -37,6 +40,9 @@ export class RedisSocketDirectory extends SocketDirectory {
     this.script = new RegisterSocketScript(link, mail.node, shiftMs);
     mail.on(TOPIC, (head) => {
       this.displaced(String(head));
+    });
+    this.endUp = link.onUp(() => {
+      void this.recover();
     });
   }
 
@@ -92,6 +98,25 @@ export class RedisSocketDirectory extends SocketDirectory {
       }
     });
     return found;
+  }
+
+  close(): void {
+    this.endUp();
+    this.listeners.clear();
+  }
+
+  /** Redis is back, and may have forgotten everything: until it knows better, nobody on other nodes reaches us. */
+  private async recover(): Promise<void> {
+    const owns = [...this.own.values()];
+    for (let begin = 0; begin < owns.length; begin += RELOAD_SOCKETS_MAX) {
+      const some = owns.slice(begin, begin + RELOAD_SOCKETS_MAX);
+      await Promise.all(some.map((own) => this.enterAgain(own)));
+    }
+  }
+
+  private async enterAgain(own: Own): Promise<void> {
+    const { session } = own;
+    if ((await this.refresh(session)) === 'displaced') this.displaced(session.sessionId);
   }
 
   private async enter(own: Own, run: () => Promise<RegisterAnswer>): Promise<SocketEntry> {
