@@ -26,7 +26,7 @@ const DEVICES_EACH = 4;
 const PATIENCE_MS = 600_000;
 /** Well below the rate at which frames of one socket are refused. */
 const HINT_AGAIN_MS = 200;
-/** A node whose subscriptions Redis lost without a word finds out within twenty seconds; twice that, and some. */
+/** A node tells Redis its sockets again at once when it is back, and a lost subscription within twenty seconds. */
 const DEAF_MS_MAX = 60_000;
 const run = promisify(execFile);
 const tell = (text: string): void => {
