@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import { EventLog, EventLogUnavailable, type LogEvent } from '../application/ports/event-log';
 import { conversationOfStream } from '../domain/conversation/streams';
@@ -9,7 +10,9 @@ import { CONVERSATIONS_ONLY, Feed } from './feed';
 export const FEED_PROBE_MS = 8_000;
 /** Events looked at by one probe, the newest; a node that takes more than 2,500 a second looks at a part. */
 export const PROBE_EVENTS_MAX = 20_000;
-const PAGE_EVENTS = 1_024;
+/** Small, and with a pause after each: devices wait behind whatever a probe does in one go. */
+const PAGE_EVENTS = 128;
+const PAGE_PAUSE_MS = 2;
 
 /**
  * A subscription promises every event, and this is for the day on which one does not keep it. A revision that is
@@ -89,6 +92,7 @@ export class FeedProbe implements OnApplicationShutdown {
       if (page.endOfLog) break;
       looked += PAGE_EVENTS;
       after = page.next;
+      await sleep(PAGE_PAUSE_MS);
     }
     return { tail: tail ?? from, events: found.reverse() };
   }
