@@ -39,6 +39,8 @@ export class Crowd {
   private said = 0;
   /** What {@link settle} waited for last. */
   waitedFor = 'nothing';
+  /** The end of the log that {@link settle} gave. */
+  private restedAt: string | undefined;
 
   private constructor(private readonly options: CrowdOptions) {}
 
@@ -194,6 +196,7 @@ export class Crowd {
         const lacking = this.lacking(log);
         if (lacking === undefined && (await this.options.endOfLog()) === end) {
           for (const { journal } of this.devices) journal.isCaughtUp = true;
+          this.restedAt = end;
           return log;
         }
         this.waitedFor = lacking ?? this.waitedFor;
@@ -202,6 +205,11 @@ export class Crowd {
       rest = end;
       await sleep(POLL_MS);
     }
+  }
+
+  /** Nothing has been appended since the log that {@link settle} gave. */
+  async isAtRest(): Promise<boolean> {
+    return (await this.options.endOfLog()) === this.restedAt;
   }
 
   /** What REST says of all rooms to everybody; a read model that is behind is waited for. */
