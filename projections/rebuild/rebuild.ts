@@ -182,6 +182,8 @@ class Rebuild {
     await this.reached(projection, side);
     await database.transaction(async (client) => {
       await client.query(`SET LOCAL statement_timeout = ${HOLD_MS_MAX}`);
+      // Also while this transaction waits for the log or for another connection, not only for its own statements.
+      await client.query(`SET LOCAL idle_in_transaction_session_timeout = ${HOLD_MS_MAX}`);
       // Every writing transaction of the live projector shares a lock on this row from its first statement on.
       await client.query('SELECT FROM read.leases WHERE name = $1 FOR UPDATE', [LIVE_GROUP]);
       await work(await this.positionOf(client, projection), client);
