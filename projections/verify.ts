@@ -2,7 +2,7 @@ import { READ_EVENTS_MAX, type EventLog, type LogEvent } from '../src/applicatio
 import { conversationStream } from '../src/domain/conversation/streams';
 import type { Database } from '../src/infrastructure/postgres/database';
 import { asConversationId, asRevision, type ConversationId } from '../src/kernel/ids';
-import { comparePositions, hasPassed, type Position } from '../src/kernel/position';
+import { hasPassed, nearest, type Position } from '../src/kernel/position';
 import { LIVE_PROJECTIONS } from './live';
 import { readCheckpoints } from './runner/checkpoints';
 import { recordedOf } from './runner/recorded-of';
@@ -113,8 +113,8 @@ class Verifier {
           )
         ).values(),
       ];
-      const position = checkpoints.reduce((a, b) => (comparePositions(a, b) < 0 ? a : b));
-      if (checkpoints.some((other) => comparePositions(other, position) !== 0))
+      const position = checkpoints.reduce(nearest);
+      if (checkpoints.some((other) => !hasPassed(position, other)))
         this.report(id, 'the read models stand at different positions: wait until they have caught up');
       return { position, tables: await tableFacts(client, id) };
     });

@@ -1,7 +1,7 @@
 import type { EventLog } from './application/ports/event-log';
 import { CONVERSATION_STREAM_PREFIX } from './domain/conversation/streams';
 import type { Clock } from './kernel/clock';
-import { POSITION_START, type Position } from './kernel/position';
+import type { Position } from './kernel/position';
 
 /** Often enough for an alert that waits a minute, seldom enough to cost nothing. */
 const PROBE_INTERVAL_MS = 5_000;
@@ -63,7 +63,7 @@ export class LagProbe {
       const read = await this.log.readAll({
         limit: 1,
         filter: { streamPrefixes: [CONVERSATION_STREAM_PREFIX] },
-        ...(after === POSITION_START ? {} : { after }),
+        after,
       });
       const [first] = read.events;
       if (first !== undefined) return Math.max(0, this.clock.now() - first.created);

@@ -4,7 +4,7 @@ import { CONVERSATION_STREAM_PREFIX } from '../../src/domain/conversation/stream
 import type { PoolClient } from 'pg';
 import { StoreUnavailable } from '../../src/application/ports/store-unavailable';
 import type { Queryable } from '../../src/infrastructure/postgres/database';
-import { comparePositions, hasPassed, POSITION_START, type Position } from '../../src/kernel/position';
+import { furthest, hasPassed, POSITION_START, type Position } from '../../src/kernel/position';
 import { LIVE_GROUP } from '../live';
 import type { Projection } from '../projection';
 import { Batch } from '../runner/batch';
@@ -22,6 +22,8 @@ const SWAP_ATTEMPTS_MAX = 30;
 /** Nobody waits for the single event here: rows that change often are written once for many events. */
 const BATCH_EVENTS_MAX = 10_000;
 const POLL_MS = 50;
+/** Enough to see one of each shard. */
+const LOOK_AHEAD_EVENTS = 64;
 /** Without any progress, of the rebuild or of the live projector it waits for. */
 const STALL_MS_MAX = 60_000;
 const CONVERSATIONS = { streamPrefixes: [CONVERSATION_STREAM_PREFIX] };
@@ -195,9 +197,9 @@ class Rebuild {
     const { eventLog } = this.options;
     let after = await this.positionOf(client, this.side);
     await client.query(`SET LOCAL search_path = ${SIDE_SCHEMA}`);
-    while (comparePositions(after, goal) < 0) {
+    while (!hasPassed(after, goal)) {
       const page = await eventLog.readAll({
-        ...(comparePositions(after, POSITION_START) === 0 ? {} : { after }),
+        after,
         limit: READ_EVENTS_MAX,
         filter: CONVERSATIONS,
       });
@@ -208,9 +210,12 @@ class Rebuild {
       }
       await batch.encode().apply(client);
       this.events += page.events.length;
-      after = page.endOfLog || hasPassed(page.next, goal) ? goal : page.next;
+      after = page.endOfLog ? furthest(after, goal) : page.next;
     }
-    await writeCheckpoints(client, [this.side.name], { group: this.side.name, position: goal });
+    await writeCheckpoints(client, new Map([[this.side.name, goal]]), {
+      group: this.side.name,
+      position: goal,
+    });
   }
 
   /** @throws RebuildFailed when nothing moves for STALL_MS_MAX */
@@ -220,7 +225,7 @@ class Rebuild {
     for (;;) {
       const position = await this.positionOf(this.options.database, projection);
       if (hasPassed(position, goal) || (await this.nothingBetween(position, goal))) return;
-      if (comparePositions(position, last) > 0) [last, movedAt] = [position, performance.now()];
+      if (!hasPassed(last, position)) [last, movedAt] = [position, performance.now()];
       if (performance.now() - movedAt > STALL_MS_MAX) {
         throw new RebuildFailed(
           `${projection.name} does not move: is a projector running, and the store there?`,
@@ -233,12 +238,12 @@ class Rebuild {
   /** A checkpoint says less than it could while nothing of ours happens in the log. */
   private async nothingBetween(position: Position, goal: Position): Promise<boolean> {
     const page = await this.options.eventLog.readAll({
-      ...(comparePositions(position, POSITION_START) === 0 ? {} : { after: position }),
-      limit: 1,
+      after: position,
+      limit: LOOK_AHEAD_EVENTS,
       filter: CONVERSATIONS,
     });
-    const [next] = page.events;
-    return next === undefined ? page.endOfLog : comparePositions(next.position, goal) > 0;
+    if (page.events.some((next) => hasPassed(goal, next.position))) return false;
+    return page.endOfLog || hasPassed(page.next, goal);
   }
 
   private async positionOf(client: Queryable, { name }: Projection): Promise<Position> {

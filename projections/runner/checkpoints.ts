@@ -25,14 +25,14 @@ export async function readCheckpoints(
  */
 export async function writeCheckpoints(
   client: Queryable,
-  names: readonly string[],
+  reached: ReadonlyMap<string, Position>,
   progress: Progress,
 ): Promise<void> {
-  const { position } = progress;
+  const positions = [...reached.values()];
   await client.query(
     `WITH moved AS (
        INSERT INTO read.checkpoints AS c (projection, position, commit_position, prepare_position, updated_at)
-       SELECT name, $2, $3::numeric, $4::numeric, clock_timestamp() FROM unnest($1::text[]) AS name
+       SELECT *, clock_timestamp() FROM unnest($1::text[], $2::text[], $3::numeric[], $4::numeric[])
        ON CONFLICT (projection) DO UPDATE
        SET position = excluded.position, commit_position = excluded.commit_position,
            prepare_position = excluded.prepare_position, updated_at = excluded.updated_at
@@ -41,13 +41,17 @@ export async function writeCheckpoints(
      )
      SELECT pg_notify($5, $6) WHERE EXISTS (SELECT FROM moved)`,
     [
-      names,
-      formatPosition(position),
-      position.commit.toString(),
-      position.prepare.toString(),
+      [...reached.keys()],
+      positions.map(formatPosition),
+      positions.map((position) => sumOfShards(position, 'commit')),
+      positions.map((position) => sumOfShards(position, 'prepare')),
       PROGRESS_CHANNEL,
       formatProgress(progress),
     ],
     'checkpoints.write',
   );
 }
+
+/** Rises whenever a reader gets on in any of the shards, and is the number itself in one store. */
+const sumOfShards = ({ others = [], ...first }: Position, which: 'commit' | 'prepare'): string =>
+  others.reduce((sum, place) => sum + place[which], first[which]).toString();

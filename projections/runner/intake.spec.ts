@@ -1,15 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LogEvent, SubscriptionItem } from '../../src/application/ports/event-log';
 import { asEventId, asRevision } from '../../src/kernel/ids';
+import { fromPlaces, ofShard, type Position } from '../../src/kernel/position';
 import { Intake } from './intake';
 
 const at = (n: number) => ({ commit: BigInt(n), prepare: BigInt(n) });
-const event = (n: number): SubscriptionItem => ({
+const event = (n: number, position: Position = at(n)): SubscriptionItem => ({
   kind: 'event',
   event: {
     stream: 's',
     revision: asRevision(BigInt(n)),
-    position: at(n),
+    position,
     id: asEventId(String(n)),
     type: 't',
     data: {},
@@ -97,6 +98,27 @@ describe('Intake', () => {
     source.give(event(7), { kind: 'checkpoint', position: at(8) });
     await sleep(1);
     expect((await intake.take(10, now))?.position).toEqual(at(8));
+  });
+
+  it('says of a log in shards how far it has taken each, from where it began', async () => {
+    const sharded = new Intake(10, fromPlaces([at(1), at(6), at(3)]));
+    const shards = new Source();
+    const fillingSharded = sharded.fill(shards);
+    for (const [shard, n] of [
+      [1, 7],
+      [0, 2],
+      [1, 8],
+      [0, 3],
+    ] as const)
+      shards.give(event(n, ofShard(shard, at(n))));
+    await sleep(1);
+    expect((await sharded.take(2, now))?.position).toEqual(fromPlaces([at(2), at(7), at(3)]));
+    expect((await sharded.take(2, now))?.position).toEqual(fromPlaces([at(3), at(8), at(3)]));
+    shards.give(event(4, ofShard(2, at(4))));
+    expect((await sharded.take(2, now))?.position).toEqual(fromPlaces([at(3), at(8), at(4)]));
+    sharded.close();
+    shards.finish('end');
+    await fillingSharded;
   });
 
   it('reads no further ahead than it may', async () => {

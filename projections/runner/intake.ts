@@ -1,5 +1,5 @@
 import type { LogEvent, SubscriptionItem } from '../../src/application/ports/event-log';
-import type { Position } from '../../src/kernel/position';
+import { furthest, POSITION_START, type Position } from '../../src/kernel/position';
 
 /** When to stop waiting for more, on the clock of `performance.now()`. */
 export interface Pace {
@@ -30,7 +30,11 @@ export class Intake {
   private wakeTaker: () => void = nothing;
   private wakeFiller: () => void = nothing;
 
-  constructor(private readonly eventsMax: number) {}
+  /** @param taken everything up to here has been taken before */
+  constructor(
+    private readonly eventsMax: number,
+    private taken: Position = POSITION_START,
+  ) {}
 
   /** Events that can be taken now. */
   get size(): number {
@@ -89,21 +93,24 @@ export class Intake {
     const all = this.events.length <= limit;
     const events = all ? this.events : this.events.slice(0, limit);
     this.events = all ? [] : this.events.slice(limit);
-    const position = all ? this.position : events.at(-1)?.position;
+    const position = all
+      ? this.position
+      : events.reduce((reached, event) => furthest(event.position, reached), this.taken);
     if (all) this.position = undefined;
     this.wakeFiller();
     if (position === undefined) throw new Error('woken with nothing to take');
+    this.taken = position;
     return { events, position };
   }
 
   private push(event: LogEvent): void {
-    this.position = event.position;
+    this.position = furthest(event.position, this.position ?? this.taken);
     const count = this.events.push(event);
     if (count === 1 || count >= this.wanted) this.wakeTaker();
   }
 
   private moveTo(position: Position): void {
-    this.position = position;
+    this.position = furthest(position, this.position ?? this.taken);
     if (this.events.length === 0) this.wakeTaker();
   }
 

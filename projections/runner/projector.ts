@@ -4,7 +4,7 @@ import { StoreUnavailable } from '../../src/application/ports/store-unavailable'
 import { CONVERSATION_STREAM_PREFIX } from '../../src/domain/conversation/streams';
 import type { Database } from '../../src/infrastructure/postgres/database';
 import type { Clock } from '../../src/kernel/clock';
-import { comparePositions, POSITION_START, type Position } from '../../src/kernel/position';
+import { furthest, hasPassed, nearest, type Position } from '../../src/kernel/position';
 import type { Projection } from '../projection';
 import { Batch, inOrder, type EncodedBatch } from './batch';
 import { readCheckpoints, writeCheckpoints } from './checkpoints';
@@ -147,9 +147,9 @@ export class Projector {
     const { database, eventLog, projections } = this.options;
     const names = projections.map(({ name }) => name);
     const positions = await readCheckpoints(database, names);
-    const from = [...positions.values()].reduce(earlier);
+    const from = [...positions.values()].reduce(nearest);
     const over = new AbortController();
-    const intake = new Intake(INTAKE_BATCHES_MAX * this.batchEventsMax);
+    const intake = new Intake(INTAKE_BATCHES_MAX * this.batchEventsMax, from);
     const end = (): void => {
       over.abort();
       intake.close();
@@ -157,7 +157,7 @@ export class Projector {
     signal.addEventListener('abort', end);
     const filling = intake.fill(
       eventLog.subscribe({
-        after: comparePositions(from, POSITION_START) === 0 ? 'start' : from,
+        after: from,
         filter: { streamPrefixes: [CONVERSATION_STREAM_PREFIX] },
         signal: over.signal,
       }),
@@ -188,7 +188,7 @@ export class Projector {
         if (taken === undefined) return;
         const batch = this.encode(taken, positions);
         await writing;
-        writing = this.write(lease, taken, batch, [...positions.keys()]);
+        writing = this.write(lease, taken, batch, positions);
         // With a whole batch more to come, it is made ready while Postgres works on this one; else there is nothing
         // to do meanwhile, and what gathers during the write belongs into one batch.
         if (intake.size < this.limit) await writing;
@@ -207,8 +207,8 @@ export class Projector {
         if (recorded === undefined) continue;
         for (const projection of this.options.projections) {
           // One that is further than the others has these already.
-          if (comparePositions(event.position, positions.get(projection.name) ?? POSITION_START) > 0)
-            batch.add(projection, recorded);
+          const known = positions.get(projection.name);
+          if (known === undefined || !hasPassed(known, event.position)) batch.add(projection, recorded);
         }
       }
       return batch.encode();
@@ -221,9 +221,11 @@ export class Projector {
     lease: Lease,
     taken: Taken,
     batch: EncodedBatch,
-    names: readonly string[],
+    positions: ReadonlyMap<string, Position>,
   ): Promise<void> {
     const { database, schema = 'read' } = this.options;
+    const { position } = taken;
+    const reached = new Map([...positions].map(([name, known]) => [name, furthest(position, known)]));
     try {
       await database.transaction(async (client) => {
         // Sent in one go: a dozen round trips a batch would cost more than its rows. Nothing counts before COMMIT,
@@ -231,7 +233,7 @@ export class Projector {
         await inOrder([
           lease.fence(client, schema),
           batch.apply(client),
-          writeCheckpoints(client, names, { group: lease.name, position: taken.position }),
+          writeCheckpoints(client, reached, { group: lease.name, position }),
         ]);
       });
     } catch (error) {
@@ -286,8 +288,6 @@ export class Projector {
     return ceiling / 2 + Math.random() * (ceiling / 2);
   }
 }
-
-const earlier = (a: Position, b: Position): Position => (comparePositions(a, b) < 0 ? a : b);
 
 async function pause(ms: number, signal: AbortSignal): Promise<void> {
   // Being stopped is an ordinary end of waiting.

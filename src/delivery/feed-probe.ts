@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import { EventLog, EventLogUnavailable, type LogEvent } from '../application/ports/event-log';
 import { conversationOfStream } from '../domain/conversation/streams';
-import { hasPassed, type Position } from '../kernel/position';
+import { furthest, hasPassed, type Position } from '../kernel/position';
 import { Metrics } from '../observability/metrics';
 import { CONVERSATIONS_ONLY, Feed } from './feed';
 
@@ -56,7 +56,7 @@ export class FeedProbe implements OnApplicationShutdown {
     const taken = this.feed.position;
     if (taken === undefined) return;
     const { before } = this;
-    const due = before === undefined || hasPassed(taken, before.tail) ? taken : before.tail;
+    const due = before === undefined ? taken : furthest(taken, before.tail);
     try {
       const { tail, events } = await this.read(this.checked ?? this.feed.origin, due);
       this.repair(events);
@@ -84,12 +84,12 @@ export class FeedProbe implements OnApplicationShutdown {
         filter: CONVERSATIONS_ONLY,
         ...(after === undefined ? {} : { after }),
       });
-      tail ??= page.events[0]?.position;
+      // The newest of each shard are in the first page.
+      tail ??= page.events.map(({ position }) => position).reduce(furthest, from);
       for (const event of page.events) {
-        if (hasPassed(from, event.position)) return { tail: tail ?? from, events: found.reverse() };
-        if (hasPassed(to, event.position)) found.push(event);
+        if (hasPassed(to, event.position) && !hasPassed(from, event.position)) found.push(event);
       }
-      if (page.endOfLog) break;
+      if (page.endOfLog || hasPassed(from, page.next)) break;
       looked += PAGE_EVENTS;
       after = page.next;
       await sleep(PAGE_PAUSE_MS);

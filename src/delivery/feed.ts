@@ -10,7 +10,7 @@ import { beginStep } from '../application/ports/tracing';
 import { CONVERSATION_STREAM_PREFIX, conversationOfStream } from '../domain/conversation/streams';
 import { Clock } from '../kernel/clock';
 import { toSeq, type ConversationId, type Millis, type Seq } from '../kernel/ids';
-import { POSITION_START, comparePositions, hasPassed, type Position } from '../kernel/position';
+import { furthest, hasPassed, POSITION_START, type Position } from '../kernel/position';
 import { LagTrail } from '../observability/lag-trail';
 import { Metrics } from '../observability/metrics';
 import { decode } from './audiences';
@@ -163,24 +163,9 @@ export class Feed {
    * have passed it, and they may not report how far they are in streams that are none of theirs.
    */
   private async standAtTheEnd(): Promise<void> {
-    let after: Position | undefined;
-    for (;;) {
-      const page = await this.log.readAll({
-        direction: 'backwards',
-        limit: 1,
-        filter: CONVERSATIONS_ONLY,
-        ...(after === undefined ? {} : { after }),
-      });
-      const [last] = page.events;
-      if (last === undefined && !page.endOfLog) {
-        after = page.next;
-        continue;
-      }
-      this.origin = last?.position ?? POSITION_START;
-      this.taken = this.done = this.resumeAfter = this.subscribedTo = this.origin;
-      this.stand();
-      return;
-    }
+    this.origin = await this.log.headOf(CONVERSATIONS_ONLY);
+    this.taken = this.done = this.resumeAfter = this.subscribedTo = this.origin;
+    this.stand();
   }
 
   private isStopped(): boolean {
@@ -198,7 +183,7 @@ export class Feed {
         return this.lanes.room();
       case 'checkpoint':
       case 'caughtUp':
-        if (comparePositions(item.position, this.resumeAfter) > 0) this.resumeAfter = item.position;
+        this.resumeAfter = furthest(item.position, this.resumeAfter);
         return undefined;
     }
   }
@@ -208,7 +193,8 @@ export class Feed {
    * audience is known; a connection that registers in between cannot exist.
    */
   private takeEvent(event: LogEvent): void {
-    this.resumeAfter = this.subscribedTo = event.position;
+    this.resumeAfter = furthest(event.position, this.resumeAfter);
+    this.subscribedTo = furthest(event.position, this.subscribedTo);
     this.trail.see(event.position);
     this.handOut(event);
   }
@@ -237,7 +223,7 @@ export class Feed {
   }
 
   private handOut(event: LogEvent): void {
-    if (this.taken === undefined || hasPassed(event.position, this.taken)) this.taken = event.position;
+    this.taken = furthest(event.position, this.taken ?? POSITION_START);
     const conversationId = conversationOfStream(event.stream);
     if (conversationId === undefined) return;
     this.remember(conversationId, event);
@@ -273,8 +259,7 @@ export class Feed {
   private finish(entry: InFlight): void {
     entry.done = true;
     while (this.inFlight[0]?.done === true) {
-      const { position } = this.inFlight[0];
-      if (hasPassed(position, this.done)) this.done = position;
+      this.done = furthest(this.inFlight[0].position, this.done);
       this.inFlight.shift();
     }
     this.metrics.feedLagEvents.set(this.inFlight.length);

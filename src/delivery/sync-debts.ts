@@ -1,6 +1,6 @@
 import { Injectable, Logger } from '@nestjs/common';
 import type { ConversationId, Seq } from '../kernel/ids';
-import { hasPassed, type Position } from '../kernel/position';
+import { furthest, type Position } from '../kernel/position';
 import { backoffMs, pause, stopSignal, type Backoff } from './backoff';
 import type { Connection } from './connection';
 import { Hub } from './hub';
@@ -80,12 +80,8 @@ export class SyncDebts {
   }
 
   private async payRound(round: readonly Debt[]): Promise<boolean> {
-    const [first] = round;
-    if (first === undefined) return false;
-    const goal = round.reduce(
-      (highest, { position }) => (hasPassed(highest, position) ? highest : position),
-      first.position,
-    );
+    if (round.length === 0) return false;
+    const goal = round.map(({ position }) => position).reduce(furthest);
     if (!(await this.inbox.hasPassed(goal, WAIT_MS))) return false;
     for await (const paid of mapInOrder(round, ROUND_QUERIES_MAX, (debt) => this.pay(debt))) {
       if (!paid) return false;

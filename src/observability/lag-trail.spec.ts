@@ -1,4 +1,4 @@
-import type { Position } from '../kernel/position';
+import { fromPlaces, ofShard, type Position } from '../kernel/position';
 import { LagTrail, TRAIL_MARKS_MAX } from './lag-trail';
 
 /** Positions as EventStoreDB gives them: rising, in steps that say nothing. */
@@ -34,10 +34,21 @@ describe('LagTrail', () => {
     expect(seen(TRAIL_MARKS_MAX).behind(at(1))).toBe(TRAIL_MARKS_MAX - 1);
     const events = TRAIL_MARKS_MAX * 20;
     const trail = seen(events);
-    expect((trail as unknown as { marks: unknown[] }).marks.length).toBeLessThanOrEqual(TRAIL_MARKS_MAX);
+    const [{ marks }] = (trail as unknown as { trails: [{ marks: unknown[] }] }).trails;
+    expect(marks.length).toBeLessThanOrEqual(TRAIL_MARKS_MAX);
     for (const reached of [1, events / 2, events - 10]) {
       const off = Math.abs(trail.behind(at(reached)) - (events - reached));
       expect(off).toBeLessThanOrEqual((2 * events) / TRAIL_MARKS_MAX);
     }
+  });
+
+  it('counts each shard by itself, in whatever order their events come', () => {
+    const trail = new LagTrail();
+    for (let n = 1; n <= 10; n++) trail.see(ofShard(1, at(n)));
+    for (let n = 1; n <= 5; n++) trail.see(ofShard(0, at(n)));
+    for (let n = 11; n <= 20; n++) trail.see(ofShard(1, at(n)));
+    expect(trail.behind(fromPlaces([at(2), at(0)]))).toBe(3 + 20);
+    expect(trail.behind(fromPlaces([at(2), at(15)]))).toBe(3 + 5);
+    expect(trail.behind(fromPlaces([at(5), at(20)]))).toBe(0);
   });
 });

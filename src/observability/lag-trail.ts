@@ -1,4 +1,4 @@
-import { comparePositions, type Position } from '../kernel/position';
+import { comparePositions, placeIn, shardOf, type Position } from '../kernel/position';
 
 /** Marks kept at most; beyond it every other one is dropped, and counts get as much coarser. */
 export const TRAIL_MARKS_MAX = 8_192;
@@ -15,6 +15,22 @@ interface Mark {
  * most TRAIL_MARKS_MAX events lie between; beyond, off by one part in TRAIL_MARKS_MAX / 2 at most.
  */
 export class LagTrail {
+  /** By shard: there is no order between the positions of several. */
+  private readonly trails: ShardTrail[] = [];
+
+  /** The reader has seen the next event. */
+  see(position: Position): void {
+    const shard = shardOf(position);
+    (this.trails[shard] ??= new ShardTrail()).see(placeIn(position, shard));
+  }
+
+  /** Events seen that lie after `follower`. What it has passed once counts as passed for ever. */
+  behind(follower: Position): number {
+    return this.trails.reduce((sum, trail, shard) => sum + trail.behind(placeIn(follower, shard)), 0);
+  }
+}
+
+class ShardTrail {
   private marks: Mark[] = [];
   private count = 0;
   /** Of the newest mark, and of the newest one that the follower has passed. */
@@ -23,7 +39,6 @@ export class LagTrail {
   /** Events from one mark to the next. */
   private stride = 1;
 
-  /** The reader has seen the next event. */
   see(position: Position): void {
     this.count++;
     if (this.count - this.marked < this.stride) return;
@@ -34,7 +49,6 @@ export class LagTrail {
     this.marks = this.marks.filter((_, n) => n % 2 === 1);
   }
 
-  /** Events seen that lie after `follower`. What it has passed once counts as passed for ever. */
   behind(follower: Position): number {
     const passed = this.marksUpTo(follower);
     this.passed = this.marks[passed - 1]?.count ?? this.passed;

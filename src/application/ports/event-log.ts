@@ -1,5 +1,5 @@
 import type { EventId, Revision } from '../../kernel/ids';
-import type { Position } from '../../kernel/position';
+import { POSITION_START, type Position } from '../../kernel/position';
 
 /** One append may hold this many bytes of data and metadata, as in EventStoreDB. */
 export const APPEND_BYTES_MAX = 1_048_576;
@@ -19,6 +19,7 @@ export interface NewEvent {
 export interface LogEvent {
   readonly stream: string;
   readonly revision: Revision;
+  /** Its place: whoever follows the log joins it to where they are (`furthest`). */
   readonly position: Position;
   readonly id: EventId;
   readonly type: string;
@@ -117,7 +118,8 @@ export class StreamDeletedError extends Error {
  * The port to the log (DESIGN.md section 3): EventStoreDB, the embedded engine, or memory; one contract suite
  * in test/contracts/event-log.contract.ts says what all of them do.
  *
- * Positions rise strictly over the log, revisions within a stream are dense from 0.
+ * Positions rise strictly over the log, or over each shard of it; revisions within a stream are dense from 0. A log in
+ * shards gives events of several in any order, those of one in theirs.
  * All methods may reject with {@link EventLogUnavailable}.
  */
 export abstract class EventLog {
@@ -140,6 +142,16 @@ export abstract class EventLog {
   abstract subscribe(options: SubscribeOptions): AsyncIterable<SubscriptionItem>;
   /** Position of the last event of the log, or POSITION_START. */
   abstract head(): Promise<Position>;
+  /** The same, of the events that pass the filter. */
+  async headOf(filter: LogFilter): Promise<Position> {
+    for (let after: Position | undefined; ;) {
+      const backwards = { direction: 'backwards', limit: 1, filter } as const;
+      const page = await this.readAll({ ...backwards, ...(after === undefined ? {} : { after }) });
+      const [last] = page.events;
+      if (last !== undefined || page.endOfLog) return last?.position ?? POSITION_START;
+      after = page.next;
+    }
+  }
   /** Keeps only the last `maxCount` events of a stream readable. */
   abstract setMaxCount(stream: string, maxCount: number): Promise<void>;
   /** Identity of this log (PROTOCOL.md section 1); changes only when an older backup is restored. */

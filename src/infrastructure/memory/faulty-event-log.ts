@@ -5,6 +5,7 @@ import {
   type AllRead,
   type AppendResult,
   type ExpectedRevision,
+  type LogFilter,
   type NewEvent,
   type ReadAllOptions,
   type ReadStreamOptions,
@@ -85,6 +86,10 @@ export class FaultyEventLog extends EventLog {
 
   head(): Promise<Position> {
     return this.log.head();
+  }
+
+  override headOf(filter: LogFilter): Promise<Position> {
+    return this.log.headOf(filter);
   }
 
   setMaxCount(stream: string, maxCount: number): Promise<void> {

@@ -33,7 +33,10 @@ describe('Lease', () => {
     db.database.transaction(async (client) => {
       await lease.fence(client, 'read');
       await between();
-      await writeCheckpoints(client, ['p'], { group: GROUP, position: at(position) });
+      await writeCheckpoints(client, new Map([['p', at(position)]]), {
+        group: GROUP,
+        position: at(position),
+      });
     });
   const checkpoint = async () => (await readCheckpoints(db.database, ['p'])).get('p')?.commit;
 

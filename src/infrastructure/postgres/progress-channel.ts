@@ -15,7 +15,7 @@ export const formatProgress = ({ group, position }: Progress): string =>
 
 /** Inverse of {@link formatProgress}; undefined for any other text. */
 export function parseProgress(text: string): Progress | undefined {
-  const match = /^(-?\d+\/-?\d+) (.+)$/.exec(text);
+  const match = /^(-?\d+\/-?\d+(?:,-?\d+\/-?\d+)*) (.+)$/.exec(text);
   if (match === null) return undefined;
   return { position: parsePosition(match[1] as string), group: match[2] as string };
 }

@@ -3,9 +3,9 @@ import { userNamed } from '../../../test/support/arbitrary-conversations';
 import { createTestDatabase, type TestDatabase } from '../../../test/support/postgres';
 import { project } from '../../../test/support/projected';
 import { WrittenConversation } from '../../../test/support/written-conversation';
-import { writeCheckpoints } from '../../../projections/runner/checkpoints';
+import { readCheckpoints, writeCheckpoints } from '../../../projections/runner/checkpoints';
 import { asConversationId, asSeq } from '../../kernel/ids';
-import type { Position } from '../../kernel/position';
+import { fromPlaces, type Position } from '../../kernel/position';
 import { uuidv7 } from '../../kernel/uuid';
 import { PostgresProjectionProgress, WAITERS_MAX } from './projection-progress';
 
@@ -25,7 +25,7 @@ describe('PostgresProjectionProgress', () => {
   });
 
   const commit = (position: Position, names = ['a', 'b'], group = 'live'): Promise<void> =>
-    writeCheckpoints(db.database, names, { group, position });
+    writeCheckpoints(db.database, new Map(names.map((name) => [name, position])), { group, position });
   const listening = async (): Promise<void> => {
     progress.start();
     await commit(at(1));
@@ -119,5 +119,37 @@ describe('PostgresProjectionProgress', () => {
     progress.stop();
     expect(await waiting).toBe(false);
     expect(await progress.waitForPosition(at(9), 60_000)).toBe(false);
+  });
+
+  describe('of a log in shards', () => {
+    const inShards = (...commits: number[]): Position => fromPlaces(commits.map((commit) => at(commit)));
+
+    it('is passed when it is in every shard, whichever is told first', async () => {
+      await listening();
+      const waiting = progress.waitForPosition(inShards(5, 5), 30_000);
+      progress.notifyLocal(inShards(9, 2));
+      expect(await progress.waitForPosition(inShards(5, 5), 30)).toBe(false);
+      await commit(inShards(3, 7));
+      expect(await waiting).toBe(true);
+      expect(await progress.waitForPosition(inShards(9, 7), 0)).toBe(true);
+    });
+
+    it('counts the slowest projection of each shard', async () => {
+      await commit(inShards(9, 2), ['a']);
+      await commit(inShards(3, 7), ['b']);
+      expect(await progress.current()).toEqual(inShards(3, 2));
+    });
+
+    it('moves a checkpoint whenever it is further in one of them', async () => {
+      for (const [position, kept] of [
+        [inShards(5, 1), inShards(5, 1)],
+        [inShards(5, 2), inShards(5, 2)],
+        [inShards(6, 2), inShards(6, 2)],
+        [inShards(5, 2), inShards(6, 2)],
+      ] as const) {
+        await commit(position);
+        expect((await readCheckpoints(db.database, ['a'])).get('a')).toEqual(kept);
+      }
+    });
   });
 });

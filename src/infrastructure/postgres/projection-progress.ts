@@ -2,8 +2,9 @@ import type { PoolClient } from 'pg';
 import { ProjectionProgress } from '../../application/ports/projection-progress';
 import type { ConversationId, Seq } from '../../kernel/ids';
 import {
-  comparePositions,
+  furthest,
   hasPassed,
+  nearest,
   parsePosition,
   POSITION_START,
   type Position,
@@ -121,9 +122,9 @@ export class PostgresProjectionProgress extends ProjectionProgress {
   }
 
   private moveTo(position: Position): void {
-    if (comparePositions(position, this.known) <= 0) return;
-    this.known = position;
-    for (const waiter of this.positions) if (hasPassed(position, waiter.goal)) waiter.settle(true);
+    if (hasPassed(this.known, position)) return;
+    this.known = furthest(position, this.known);
+    for (const waiter of this.positions) if (hasPassed(this.known, waiter.goal)) waiter.settle(true);
     this.checkSeqs();
   }
 
@@ -180,10 +181,8 @@ export class PostgresProjectionProgress extends ProjectionProgress {
       'projectionProgress.checkpoints',
     );
     if (rows.length < projections.length) return;
-    const slowest = rows
-      .map((row) => parsePosition(row.position))
-      .reduce((a, b) => (comparePositions(a, b) < 0 ? a : b));
-    if (direction === 'either' && comparePositions(slowest, this.known) < 0) this.known = slowest;
+    const slowest = rows.map((row) => parsePosition(row.position)).reduce(nearest);
+    if (direction === 'either') this.known = nearest(slowest, this.known);
     this.moveTo(slowest);
   }
 

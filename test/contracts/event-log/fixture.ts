@@ -5,6 +5,7 @@ import type {
   NewEvent,
   SubscriptionItem,
 } from '../../../src/application/ports/event-log';
+import { shardOf } from '../../../src/kernel/position';
 import { asEventId, asRevision, type Revision } from '../../../src/kernel/ids';
 
 /** One log under test. A test never assumes that it starts empty: real stores do not. */
@@ -31,6 +32,26 @@ export const newEvents = (count: number, type = 'Tested'): NewEvent[] =>
   Array.from({ length: count }, (_, n) => newEvent({ n }, type));
 
 export const revision = (value: number): Revision => asRevision(BigInt(value));
+
+/**
+ * The events as one list a shard, which is what has an order: of a log in one piece there is one list, whatever the
+ * streams. Two readings are alike when these are.
+ */
+export function byShard(events: readonly LogEvent[]): string[][] {
+  const lists: string[][] = [];
+  for (const { id, position } of events) (lists[shardOf(position)] ??= []).push(id);
+  return lists;
+}
+
+/** The events that have these ids, in the order of the ids. */
+export function inOrderOf(ids: readonly string[], events: readonly LogEvent[]): LogEvent[] {
+  const known = new Map(events.map((event) => [event.id as string, event]));
+  return ids.map((id) => {
+    const event = known.get(id);
+    if (event === undefined) throw new Error(`the event ${id} is missing`);
+    return event;
+  });
+}
 
 export const idsOf = (events: readonly { readonly id: string }[]): string[] => events.map(({ id }) => id);
 

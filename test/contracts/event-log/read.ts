@@ -1,6 +1,16 @@
 import { READ_EVENTS_MAX, type LogEvent, type NewEvent } from '../../../src/application/ports/event-log';
-import { comparePositions, hasPassed, type Position } from '../../../src/kernel/position';
-import { eventsOf, freshStream, idsOf, newEvent, newEvents, revision, type CurrentLog } from './fixture';
+import { furthest, hasPassed, POSITION_START, type Position } from '../../../src/kernel/position';
+import {
+  byShard,
+  eventsOf,
+  freshStream,
+  idsOf,
+  inOrderOf,
+  newEvent,
+  newEvents,
+  revision,
+  type CurrentLog,
+} from './fixture';
 
 export function readStreamContract(current: CurrentLog): void {
   const stored = async (count: number): Promise<{ stream: string; events: NewEvent[] }> => {
@@ -171,7 +181,8 @@ export function readAllContract(current: CurrentLog): void {
       expect(page.events.length).toBeLessThanOrEqual(limit);
       seen.push(...page.events);
       if (page.endOfLog) return seen;
-      expect(comparePositions(page.next, from)).toBe(1);
+      expect(hasPassed(from, page.next)).toBe(false);
+      expect(hasPassed(page.next, from)).toBe(true);
       from = page.next;
     }
   };
@@ -192,17 +203,22 @@ export function readAllContract(current: CurrentLog): void {
 
   it.each([1, 4, 1_000])('gives all events in the order of the log, %i a page', async (limit) => {
     const { prefix, start, ids } = await mixed();
-    expect(idsOf(await walk(limit, start, { streamPrefixes: [prefix] }))).toEqual(ids);
-    const whole = await walk(limit, start);
-    expect(idsOf(whole.filter(({ stream }) => stream.startsWith(prefix)))).toEqual(ids);
+    const filtered = await walk(limit, start, { streamPrefixes: [prefix] });
+    expect(filtered).toHaveLength(ids.length);
+    expect(byShard(filtered)).toEqual(byShard(inOrderOf(ids, filtered)));
+    const whole = (await walk(limit, start)).filter(({ stream }) => stream.startsWith(prefix));
+    expect(byShard(whole)).toEqual(byShard(filtered));
   });
 
   it('gives exactly what lies after a position', async () => {
     const { prefix, start, ids } = await mixed();
     const all = await walk(100, start, { streamPrefixes: [prefix] });
+    expect(idsOf(all).toSorted()).toEqual(ids.toSorted());
+    let reached = start;
     for (const [n, event] of all.entries()) {
-      const rest = await walk(100, event.position, { streamPrefixes: [prefix] });
-      expect(idsOf(rest)).toEqual(ids.slice(n + 1));
+      reached = furthest(event.position, reached);
+      const rest = await walk(100, reached, { streamPrefixes: [prefix] });
+      expect(byShard(rest)).toEqual(byShard(all.slice(n + 1)));
     }
   });
 
@@ -238,10 +254,28 @@ export function readAllContract(current: CurrentLog): void {
         ...(after === undefined ? {} : { after }),
       });
       seen.push(...page.events);
-      if (page.endOfLog || !hasPassed(page.next, start)) break;
+      if (page.endOfLog || hasPassed(start, page.next)) break;
       after = page.next;
     }
-    expect(idsOf(seen)).toEqual(ids.toReversed());
+    expect(seen).toHaveLength(ids.length);
+    expect(byShard(seen)).toEqual(byShard(inOrderOf(ids, seen).toReversed()));
+  });
+
+  it('heads at its last event of a kind', async () => {
+    const { log } = current();
+    const [wanted, none] = [freshStream('wanted'), freshStream('none')];
+    const last: Position[] = [];
+    for (let n = 0; n < 6; n++) {
+      const result = await log.append(`${wanted}.${n % 3}`, newEvents(2), { expected: 'any' });
+      if (result.kind === 'appended') last.push(result.position);
+    }
+    await log.append(freshStream('other'), newEvents(300), { expected: 'any' });
+    const head = await log.headOf({ streamPrefixes: [wanted] });
+    expect(head).toEqual(last.reduce(furthest));
+    expect(
+      (await log.readAll({ limit: 5, after: head, filter: { streamPrefixes: [wanted] } })).events,
+    ).toEqual([]);
+    expect(await log.headOf({ streamPrefixes: [none] })).toEqual(POSITION_START);
   });
 
   it('heads at its last event', async () => {

@@ -5,6 +5,7 @@ import {
   type AllRead,
   type AppendResult,
   type ExpectedRevision,
+  type LogFilter,
   type NewEvent,
   type ReadAllOptions,
   type ReadStreamOptions,
@@ -55,6 +56,10 @@ export class MeasuredEventLog extends EventLog {
 
   override head(): Promise<Position> {
     return this.log.head();
+  }
+
+  override headOf(filter: LogFilter): Promise<Position> {
+    return this.log.headOf(filter);
   }
 
   override setMaxCount(stream: string, maxCount: number): Promise<void> {
