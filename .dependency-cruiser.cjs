@@ -73,6 +73,8 @@ const table = {
     'projections',
     'src/infrastructure',
     'src/application/ports',
+    // The past that is written into a log before a measurement has to be chained as the server chains it.
+    'src/application/audit-chain.ts',
     'src/domain',
     'src/kernel',
   ],

@@ -13,6 +13,7 @@ import { directScenario } from './scenarios/direct';
 import { eventLogScenario } from './scenarios/event-log';
 import { groupScenario } from './scenarios/group';
 import { idleScenario } from './scenarios/idle';
+import { projectionsScenario } from './scenarios/projections';
 import { roomsScenario } from './scenarios/rooms';
 
 const SCENARIOS: readonly Scenario[] = [
@@ -21,6 +22,7 @@ const SCENARIOS: readonly Scenario[] = [
   groupScenario,
   idleScenario,
   eventLogScenario,
+  projectionsScenario,
 ];
 const RUNS_DEFAULT = 3;
 

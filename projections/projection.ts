@@ -42,19 +42,45 @@ export interface Statement {
   readonly columns: Columns;
   /** Table names come without a schema: the runner chooses it, so that a rebuild can write beside the live one. */
   readonly sql: string;
+  /** The same over the rows of a table, instead of those that come as parameters. */
+  readonly sqlOver: (table: string) => string;
+  /**
+   * The table that gets each row as it is, when every event gives at most one and its key is that event's own: then
+   * a table that is made from nothing is filled without looking at what is in it.
+   */
+  readonly copiesInto?: string;
+  readonly merging?: Merging;
+}
+
+/** Which rows of a batch say no more together than one row, so that Postgres gets that one. */
+export interface Merging<Values = Readonly<Record<string, unknown>>> {
+  /** Rows that have the same key are merged. Also asked of the rows of `notAcross`. */
+  readonly keyOf: (values: Values) => string;
+  /** @returns a row with which the statement does what it does with both; `later` comes after `earlier` in the log */
+  readonly merge: (earlier: Values, later: Values) => Values;
+  /** Rows before one of these and rows after it stay apart: what they mean depends on which side they stand. */
+  readonly notAcross?: readonly Statement[];
 }
 
 export class RowStatement<C extends Columns> implements Statement {
   readonly sql: string;
+  readonly copiesInto?: string;
+  readonly merging?: Merging;
 
-  /** @param sql what to do with the rows, which it is given as a FROM item named `r` with the columns' names */
+  /** @param sqlOf what to do with the rows, which it is given as a FROM item named `r` with the columns' names */
   constructor(
     readonly name: string,
     readonly columns: C,
-    sql: (rows: string) => string,
+    private readonly sqlOf: (rows: string) => string,
+    options: { readonly copiesInto?: string; readonly merging?: Merging<ValuesOf<C>> } = {},
   ) {
-    this.sql = sql(fromItem(columns));
+    this.sql = sqlOf(fromItem(columns));
+    if (options.copiesInto !== undefined) this.copiesInto = options.copiesInto;
+    // The rows of a statement have its columns, by `row` below.
+    if (options.merging !== undefined) this.merging = options.merging as unknown as Merging;
   }
+
+  readonly sqlOver = (table: string): string => this.sqlOf(`${table} AS r`);
 
   row(values: ValuesOf<C>): Row {
     return { statement: this, values };

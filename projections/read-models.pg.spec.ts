@@ -119,6 +119,29 @@ describe('the read models', () => {
     }
   });
 
+  it('keep the cursors of two times of membership apart, also within one batch', async () => {
+    const [ann, bob] = [userNamed('ann'), userNamed('bob')];
+    for (const size of [1, 100]) {
+      const conversation = new WrittenConversation([ann, bob]);
+      const read = (upTo: Seq): void => {
+        const cursors = [{ userId: bob, upTo }];
+        conversation.add({ type: 'MessageRead', by: bob, cursors, audience: 'everyone' });
+      };
+      const [first, second] = [conversation.send(ann), conversation.send(ann)];
+      read(second);
+      conversation.add({ type: 'MembershipChanged', by: bob, userId: bob, change: 'left' });
+      conversation.add({ type: 'MembershipChanged', by: ann, userId: bob, change: 'joined' });
+      read(first);
+      for (const batch of cut(conversation.events, [size])) await apply(batch);
+      expect(await differences(conversation.events)).toEqual([]);
+      const spans = await db.database.query(
+        'SELECT read_up_to FROM read.inbox_members WHERE conversation_id = $1 AND user_id = $2 ORDER BY from_seq',
+        [conversation.id, bob],
+      );
+      expect(spans).toEqual([{ read_up_to: String(second) }, { read_up_to: String(first) }]);
+    }
+  });
+
   it('show the last of two edits of one batch, and bring nothing deleted back', async () => {
     const ann = userNamed('ann');
     for (const size of [1, 100]) {

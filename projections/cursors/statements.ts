@@ -1,5 +1,8 @@
 import { RowStatement, userTag } from '../projection';
 
+const furthest = <Cursor extends { readonly up_to: number }>(one: Cursor, other: Cursor): Cursor =>
+  one.up_to > other.up_to ? one : other;
+
 export const join = new RowStatement(
   'cursors.join',
   { conversation_id: 'uuid', user_id: 'uuid', seq: 'bigint' },
@@ -36,6 +39,12 @@ export const moveDelivered = new RowStatement(
     GROUP BY r.conversation_id, r.user_id, r.device_id COLLATE "C"
     ON CONFLICT (conversation_id, user_id, device_id)
     DO UPDATE SET up_to = excluded.up_to WHERE c.up_to < excluded.up_to`,
+  {
+    merging: {
+      keyOf: ({ conversation_id, user_id, device_id }) => conversation_id + user_id + device_id,
+      merge: furthest,
+    },
+  },
 );
 
 export const moveRead = new RowStatement(
@@ -48,6 +57,7 @@ export const moveRead = new RowStatement(
     GROUP BY r.conversation_id, r.user_id
     ON CONFLICT (conversation_id, user_id)
     DO UPDATE SET up_to = excluded.up_to WHERE c.up_to < excluded.up_to`,
+  { merging: { keyOf: ({ conversation_id, user_id }) => conversation_id + user_id, merge: furthest } },
 );
 
 /** Who had the tag when the event happened: the only one of the members then. */

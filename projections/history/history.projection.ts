@@ -23,6 +23,7 @@ const addMessage = new RowStatement(
       r.sent_at, r.content, r.reply_to, r.thread_of, r.extra
     FROM ${rows}
     ON CONFLICT DO NOTHING`,
+  { copiesInto: 'history_messages' },
 );
 
 /** What was deleted stays empty, whatever is edited later. */
@@ -85,6 +86,7 @@ const addReaction = new RowStatement(
     SELECT r.conversation_id, r.target, r.emoji, r.user_id, r.seq, r.is_on
     FROM ${rows}
     ON CONFLICT DO NOTHING`,
+  { copiesInto: 'history_reactions' },
 );
 
 /**

@@ -87,6 +87,14 @@ export const moveRead = new RowStatement(
     ) l
     WHERE m.conversation_id = l.conversation_id AND m.user_id = l.user_id AND m.from_seq = l.from_seq
       AND m.read_up_to < l.up_to`,
+  {
+    merging: {
+      keyOf: ({ conversation_id, user_id }) => conversation_id + user_id,
+      merge: (earlier, later) => ({ ...later, up_to: Math.max(earlier.up_to, later.up_to) }),
+      // The later seq of the two has to lie in the same time of membership as the earlier one.
+      notAcross: [join, leave],
+    },
+  },
 );
 
 /** {@link moveRead} for packed cursors: nobody else who was a member then has the same last 24 bits in their id. */
@@ -114,6 +122,7 @@ export const addMessage = new RowStatement(
     INSERT INTO inbox_messages (conversation_id, seq, ordinal)
     SELECT r.conversation_id, r.seq, r.ordinal FROM ${rows}
     ON CONFLICT DO NOTHING`,
+  { copiesInto: 'inbox_messages' },
 );
 
 export const deleteMessage = new RowStatement(
@@ -148,6 +157,7 @@ export const countMembers = new RowStatement(
       FROM (SELECT DISTINCT r.conversation_id FROM ${rows}) changed
     ) n
     WHERE c.conversation_id = n.conversation_id AND c.member_count <> n.members`,
+  { merging: { keyOf: ({ conversation_id }) => conversation_id, merge: (_, later) => later } },
 );
 
 /** Every event moves the head; messages move the ordinal; messages and membership the activity. */
@@ -170,4 +180,15 @@ export const advance = new RowStatement(
       GROUP BY r.conversation_id
     ) b
     WHERE c.conversation_id = b.conversation_id AND c.head_seq < b.head_seq`,
+  {
+    merging: {
+      // The last event of all moves the head, the last one that counts as activity the rest: at most two rows.
+      keyOf: ({ conversation_id, active_at }) => conversation_id + (active_at === null ? '' : '+'),
+      merge: (earlier, later) => ({ ...later, ordinal: greatest(earlier.ordinal, later.ordinal) }),
+    },
+  },
 );
+
+function greatest(a: number | null, b: number | null): number | null {
+  return a === null || b === null ? (a ?? b) : Math.max(a, b);
+}

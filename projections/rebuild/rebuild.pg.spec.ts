@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SystemClock } from '../../src/kernel/clock';
 import { MemoryEventLog } from '../../src/infrastructure/memory/memory-event-log';
+import { Database, type Queryable } from '../../src/infrastructure/postgres/database';
 import { userNamed } from '../../test/support/arbitrary-conversations';
 import { createTestDatabase, type TestDatabase } from '../../test/support/postgres';
 import { WrittenConversation } from '../../test/support/written-conversation';
@@ -10,9 +11,36 @@ import { LIVE_GROUP, LIVE_PROJECTIONS } from '../live';
 import type { Projection } from '../projection';
 import { Projector } from '../runner/projector';
 import { verifyReadModels } from '../verify';
-import { rebuild, type RebuildOptions, type RebuildOutcome } from './rebuild';
+import { rebuild, type RebuildOptions, type RebuiltModel } from './rebuild';
 
 const [ann, bob] = [userNamed('ann'), userNamed('bob')];
+/** Whoever takes the live projector's row through it keeps it until told. */
+class HoldingDatabase extends Database {
+  letGo: () => void = () => undefined;
+  private readonly letGone = new Promise<void>((resolve) => (this.letGo = resolve));
+  private hold: () => void = () => undefined;
+  readonly held = new Promise<void>((resolve) => (this.hold = resolve));
+
+  constructor(url: string) {
+    super(url, { connectionsMax: 8, name: 'holding' });
+  }
+
+  override transaction<T>(work: (client: Queryable) => Promise<T>): Promise<T> {
+    return super.transaction((client) =>
+      work({
+        query: async (...asked) => {
+          const rows = await client.query(...asked);
+          if (asked[0].endsWith('FOR UPDATE')) {
+            this.hold();
+            await this.letGone;
+          }
+          return rows as never;
+        },
+      }),
+    );
+  }
+}
+
 const silent = { info: () => undefined, warn: () => undefined, error: () => undefined };
 
 describe('rebuild', () => {
@@ -38,15 +66,20 @@ describe('rebuild', () => {
     await db.drop();
   });
 
-  const stores = (): Omit<RebuildOptions, 'projection' | 'onProgress' | 'replaceDifferent'> => ({
+  const stores = (): Omit<RebuildOptions, 'projections' | 'onProgress' | 'replaceDifferent'> => ({
     eventLog,
     database: db.database,
     clock: new SystemClock(),
     log: silent,
     owner: 'rebuild',
   });
-  const rebuilt = (projection: Projection, more: Partial<RebuildOptions> = {}): Promise<RebuildOutcome> =>
-    rebuild({ ...stores(), projection, ...more });
+  const rebuilt = async (
+    projection: Projection,
+    more: Partial<RebuildOptions> = {},
+  ): Promise<RebuiltModel & { readonly events: number }> => {
+    const { events, models } = await rebuild({ ...stores(), projections: [projection], ...more });
+    return { events, ...(models[0] as RebuiltModel) };
+  };
   const written = async (sends: number): Promise<WrittenConversation> => {
     const conversation = new WrittenConversation([ann, bob]);
     for (let n = 0; n < sends; n++) conversation.send(n % 3 === 0 ? ann : bob);
@@ -131,6 +164,27 @@ describe('rebuild', () => {
 
     expect((await rebuilt(history, { replaceDifferent: true })).swapped).toBe(true);
     await expectEqualToLog();
+  });
+
+  it('gives the live projector free after the time it says, whatever it waits for meanwhile', async () => {
+    const conversation = await written(20);
+    while ((await count('history_messages')) < 20) await sleep(20);
+    const waiting = new HoldingDatabase(db.url);
+    try {
+      const outcome = rebuilt(history, { database: waiting, holdMsMax: 300 }).catch(
+        (error: unknown) => error,
+      );
+      await waiting.held;
+      conversation.send(ann);
+      await conversation.store(eventLog);
+      // The rebuild would hold it for ever: it is let go only after this.
+      while ((await count('history_messages')) < 21) await sleep(20);
+      waiting.letGo();
+      expect(await outcome).toBeInstanceOf(Error);
+      await expectEqualToLog();
+    } finally {
+      await waiting.close();
+    }
   });
 
   it('begins again after one that was killed, and refuses a second one beside it', async () => {

@@ -1,7 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { READ_EVENTS_MAX, type EventLog } from '../../src/application/ports/event-log';
+import {
+  EventLogUnavailable,
+  READ_EVENTS_MAX,
+  type AllRead,
+  type EventLog,
+} from '../../src/application/ports/event-log';
 import { CONVERSATION_STREAM_PREFIX } from '../../src/domain/conversation/streams';
-import type { PoolClient } from 'pg';
+import type { Client } from 'pg';
 import { StoreUnavailable } from '../../src/application/ports/store-unavailable';
 import type { Queryable } from '../../src/infrastructure/postgres/database';
 import { furthest, hasPassed, POSITION_START, type Position } from '../../src/kernel/position';
@@ -11,6 +16,7 @@ import { Batch } from '../runner/batch';
 import { readCheckpoints, writeCheckpoints } from '../runner/checkpoints';
 import { Projector, type ProjectorOptions } from '../runner/projector';
 import { recordedOf } from '../runner/recorded-of';
+import { BulkLoad } from './bulk-load';
 import { compareTables, type TableChecksums } from './checksums';
 import { dropSideSchema, makeSideSchema, SIDE_SCHEMA, swapTables } from './side-schema';
 
@@ -40,17 +46,28 @@ export interface RebuildProgress {
 
 export interface RebuildOptions extends Pick<ProjectorOptions, 'database' | 'clock' | 'log' | 'owner'> {
   readonly eventLog: EventLog;
-  readonly projection: Projection;
+  /** Built in one pass through the log, then put in place one after another. */
+  readonly projections: readonly Projection[];
   /** Also put in place when it differs from the live one: that is how a damaged read model is repaired. */
   readonly replaceDifferent?: boolean;
   readonly onProgress?: (progress: RebuildProgress) => void;
+  /** Default HOLD_MS_MAX. */
+  readonly holdMsMax?: number;
+  /** Default PIECE_EVENTS_MAX. */
+  readonly pieceEventsMax?: number;
 }
 
-export interface RebuildOutcome {
-  readonly events: number;
+export interface RebuiltModel {
+  readonly name: string;
   /** At one position of the log. */
   readonly tables: readonly TableChecksums[];
   readonly swapped: boolean;
+}
+
+export interface RebuildOutcome {
+  /** Each counted once, whatever the number of models. */
+  readonly events: number;
+  readonly models: readonly RebuiltModel[];
 }
 
 /** Nothing was changed: the tables that serve are as they were. */
@@ -59,66 +76,118 @@ export class RebuildFailed extends Error {
 }
 
 /**
- * Builds a read model anew beside the one that serves, follows the log until both stand at the same position,
- * compares them there table by table, and swaps them in one transaction. The live projector is held twice, for the
- * time of a small batch; readers notice nothing. Killed anywhere, it leaves the live model as it was.
- * @throws RebuildFailed
+ * Builds read models anew beside those that serve: loads the log in bulk, follows it until both stand at the same
+ * position, compares them there table by table, and swaps them in one transaction each. The live projector is held
+ * twice for each, for the time of a small batch; readers notice nothing. Killed anywhere, it leaves the live models as
+ * they were, or as they are now.
+ * @throws RebuildFailed, and what a projection throws for an event that it fails on
  */
 export async function rebuild(options: RebuildOptions): Promise<RebuildOutcome> {
   return new Rebuild(options).run();
 }
 
+/** A model, and what it is called while it is built: it has a checkpoint of its own. */
+interface Building {
+  readonly live: Projection;
+  readonly side: Projection;
+}
+
 class Rebuild {
-  /** Under a name of its own, so that it has a checkpoint of its own. */
-  private readonly side: Projection;
+  private readonly buildings: readonly Building[];
   private events = 0;
 
   constructor(private readonly options: RebuildOptions) {
-    this.side = { ...options.projection, name: `${options.projection.name}+rebuild` };
+    this.buildings = options.projections.map((live) => ({
+      live,
+      side: { ...live, name: `${live.name}+rebuild` },
+    }));
   }
 
   async run(): Promise<RebuildOutcome> {
-    const { database, replaceDifferent = false } = this.options;
     const session = await this.onlyOne();
     try {
-      await database.transaction(async (client) => {
+      await this.options.database.transaction(async (client) => {
         await makeSideSchema(client);
-        await this.forgetCheckpoint(client);
+        await this.forgetCheckpoints(client);
       });
-      await this.follow();
-      const tables = await this.compare();
-      const swapped = replaceDifferent || tables.every(({ equal }) => equal);
-      if (swapped) {
-        await this.follow();
-        await this.swap();
-      }
-      return { events: this.events, tables, swapped };
+      await this.load(session);
+      const models: RebuiltModel[] = [];
+      for (const building of this.buildings) models.push(await this.replace(session, building));
+      return { events: this.events, models };
     } finally {
       await this.cleanUp();
-      // Ends the session, and with it the lock.
-      session.release(true);
+      // Ends the lock, too.
+      await session.end().catch(() => undefined);
     }
   }
 
-  private async onlyOne(): Promise<PoolClient> {
-    const session = await this.options.database.connect();
+  private async replace(session: Client, building: Building): Promise<RebuiltModel> {
+    const { replaceDifferent = false } = this.options;
+    await this.follow(building);
+    const tables = await this.compare(session, building);
+    const swapped = replaceDifferent || tables.every(({ equal }) => equal);
+    if (swapped) {
+      await this.follow(building);
+      await this.swap(building);
+    }
+    return { name: building.live.name, tables, swapped };
+  }
+
+  private async onlyOne(): Promise<Client> {
+    const session = await this.options.database.session();
     const { rows } = await session.query<{ locked: boolean }>(
       'SELECT pg_try_advisory_lock($1, 0) AS locked',
       [LOCK_CLASS],
     );
     if (rows[0]?.locked === true) return session;
-    session.release(true);
+    await session.end();
     throw new RebuildFailed('another rebuild is under way');
   }
 
-  /** Applies the log until its end as of now, in large batches, as the live projector does. */
-  private async follow(): Promise<void> {
+  /** The log until its end as of now, into all models at once. */
+  private async load(session: Client): Promise<void> {
+    const { eventLog, database, onProgress } = this.options;
+    const goal = await eventLog.head();
+    const sides = this.buildings.map(({ side }) => side);
+    const bulk = new BulkLoad(session, sides, this.options.pieceEventsMax);
+    await bulk.begin();
+    let position = POSITION_START;
+    for (let page: AllRead | undefined; page?.endOfLog !== true && !hasPassed(position, goal);) {
+      page = await this.page(position);
+      await bulk.add(page.events);
+      this.events += page.events.length;
+      position = page.next;
+      onProgress?.({ events: this.events, position, goal });
+    }
+    await bulk.finish();
+    const names = sides.map(({ name }) => name);
+    await writeCheckpoints(database, new Map(names.map((name) => [name, position])), {
+      group: names.join(' '),
+      position,
+    });
+  }
+
+  /** Waits for an event log that is away. @throws EventLogUnavailable when it stays away for STALL_MS_MAX */
+  private async page(after: Position): Promise<AllRead> {
+    for (const startedAt = performance.now(); ; await sleep(POLL_MS)) {
+      try {
+        return await this.read(after, READ_EVENTS_MAX);
+      } catch (error) {
+        const isAway = error instanceof EventLogUnavailable;
+        if (!isAway || performance.now() - startedAt > STALL_MS_MAX) throw error;
+      }
+    }
+  }
+
+  /** Applies what came since, until the log's end as of now, in large batches, as the live projector does. */
+  private async follow({ side }: Building): Promise<void> {
     const { eventLog, onProgress } = this.options;
     const goal = await eventLog.head();
+    if (hasPassed(await this.positionOf(this.options.database, side), goal)) return;
     const projector = new Projector({
       ...this.options,
-      projections: [this.side],
-      group: this.side.name,
+      projections: [side],
+      group: side.name,
       schema: SIDE_SCHEMA,
       batchEventsMax: BATCH_EVENTS_MAX,
       onProgress: ({ events, position }) => {
@@ -128,48 +197,43 @@ class Rebuild {
     });
     projector.start();
     try {
-      await this.reached(this.side, goal);
+      await this.reached(side, goal);
     } finally {
       await projector.stop();
     }
   }
 
   /** Both at one position, then compared in a snapshot of that moment while the live one goes on. */
-  private async compare(): Promise<readonly TableChecksums[]> {
-    const { database, projection } = this.options;
-    const snapshot = await database.connect();
+  private async compare(session: Client, building: Building): Promise<readonly TableChecksums[]> {
+    const { database } = this.options;
+    const snapshot = await database.session();
     try {
-      await this.holdingLive(async (live) => {
-        await database.transaction((client) => this.catchUp(client, live));
+      await this.holdingLive(building, async (live) => {
+        await database.transaction((client) => this.catchUp(client, building, live));
+        // The snapshot is taken by the first statement.
         await snapshot.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
-        // The snapshot is taken by the first statement; the tables may be large.
-        await snapshot.query('SET LOCAL statement_timeout = 0');
         await snapshot.query('SELECT 1');
       });
-      const client: Queryable = {
-        query: async (text, values = []) => (await snapshot.query(text, [...values])).rows as never,
-      };
-      return await compareTables(client, projection.tables);
+      return await compareTables(snapshot, session, building.live.tables);
     } finally {
-      snapshot.release(true);
+      await snapshot.end();
     }
   }
 
-  private async swap(): Promise<void> {
-    const { projection } = this.options;
+  private async swap(building: Building): Promise<void> {
     for (let attempt = 1; ; attempt++) {
       try {
-        await this.holdingLive(async (live, client) => {
-          await this.catchUp(client, live);
+        await this.holdingLive(building, async (live, client) => {
+          await this.catchUp(client, building, live);
           await client.query(`SET LOCAL lock_timeout = ${SWAP_LOCK_MS_MAX}`);
-          await swapTables(client, projection);
+          await swapTables(client, building.live);
         });
         return;
       } catch (error) {
         if ((error as { readonly code?: unknown }).code !== LOCK_NOT_AVAILABLE) throw error;
         if (attempt >= SWAP_ATTEMPTS_MAX)
           throw new RebuildFailed('the live tables are never free', { cause: error });
-        await this.follow();
+        await this.follow(building);
       }
     }
   }
@@ -178,44 +242,42 @@ class Rebuild {
    * Keeps the live projector from writing while `work` runs, and gives the position at which it stands; `client` is
    * the transaction that holds it. The rebuild is behind that position then, or at it.
    */
-  private async holdingLive(work: (live: Position, client: Queryable) => Promise<void>): Promise<void> {
-    const { database, projection } = this.options;
-    const side = await this.positionOf(database, this.side);
-    await this.reached(projection, side);
+  private async holdingLive(
+    { live, side }: Building,
+    work: (position: Position, client: Queryable) => Promise<void>,
+  ): Promise<void> {
+    const { database } = this.options;
+    await this.reached(live, await this.positionOf(database, side));
     await database.transaction(async (client) => {
-      await client.query(`SET LOCAL statement_timeout = ${HOLD_MS_MAX}`);
-      // Also while this transaction waits for the log or for another connection, not only for its own statements.
-      await client.query(`SET LOCAL idle_in_transaction_session_timeout = ${HOLD_MS_MAX}`);
+      // Statements, and the times between them in which this transaction waits for the log or another connection; from
+      // version 17 on the server also knows a bound for all of it together.
+      await client.query(
+        `SELECT set_config(name, $1, true) FROM pg_settings
+         WHERE name IN ('statement_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout')`,
+        [String(this.options.holdMsMax ?? HOLD_MS_MAX)],
+      );
       // Every writing transaction of the live projector shares a lock on this row from its first statement on.
       await client.query('SELECT FROM read.leases WHERE name = $1 FOR UPDATE', [LIVE_GROUP]);
-      await work(await this.positionOf(client, projection), client);
+      await work(await this.positionOf(client, live), client);
     });
   }
 
   /** The few events between the rebuild's checkpoint and the live one's. */
-  private async catchUp(client: Queryable, goal: Position): Promise<void> {
-    const { eventLog } = this.options;
-    let after = await this.positionOf(client, this.side);
+  private async catchUp(client: Queryable, { side }: Building, goal: Position): Promise<void> {
+    let after = await this.positionOf(client, side);
     await client.query(`SET LOCAL search_path = ${SIDE_SCHEMA}`);
     while (!hasPassed(after, goal)) {
-      const page = await eventLog.readAll({
-        after,
-        limit: READ_EVENTS_MAX,
-        filter: CONVERSATIONS,
-      });
-      const batch = new Batch([this.side]);
+      const page = await this.read(after, READ_EVENTS_MAX);
+      const batch = new Batch([side]);
       for (const event of page.events) {
         const recorded = hasPassed(goal, event.position) ? recordedOf(event) : undefined;
-        if (recorded !== undefined) batch.add(this.side, recorded);
+        if (recorded !== undefined) batch.add(side, recorded);
       }
       await batch.encode().apply(client);
       this.events += page.events.length;
       after = page.endOfLog ? furthest(after, goal) : page.next;
     }
-    await writeCheckpoints(client, new Map([[this.side.name, goal]]), {
-      group: this.side.name,
-      position: goal,
-    });
+    await writeCheckpoints(client, new Map([[side.name, goal]]), { group: side.name, position: goal });
   }
 
   /** @throws RebuildFailed when nothing moves for STALL_MS_MAX */
@@ -237,28 +299,33 @@ class Rebuild {
 
   /** A checkpoint says less than it could while nothing of ours happens in the log. */
   private async nothingBetween(position: Position, goal: Position): Promise<boolean> {
-    const page = await this.options.eventLog.readAll({
-      after: position,
-      limit: LOOK_AHEAD_EVENTS,
-      filter: CONVERSATIONS,
-    });
+    const page = await this.read(position, LOOK_AHEAD_EVENTS);
     if (page.events.some((next) => hasPassed(goal, next.position))) return false;
     return page.endOfLog || hasPassed(page.next, goal);
+  }
+
+  private read(after: Position, limit: number): Promise<AllRead> {
+    return this.options.eventLog.readAll({
+      after,
+      limit,
+      filter: CONVERSATIONS,
+    });
   }
 
   private async positionOf(client: Queryable, { name }: Projection): Promise<Position> {
     return (await readCheckpoints(client, [name])).get(name) ?? POSITION_START;
   }
 
-  private async forgetCheckpoint(client: Queryable): Promise<void> {
-    await client.query('DELETE FROM read.checkpoints WHERE projection = $1', [this.side.name]);
+  private async forgetCheckpoints(client: Queryable): Promise<void> {
+    const names = this.buildings.map(({ side }) => side.name);
+    await client.query('DELETE FROM read.checkpoints WHERE projection = ANY ($1)', [names]);
   }
 
   private async cleanUp(): Promise<void> {
     try {
       await this.options.database.transaction(async (client) => {
         await dropSideSchema(client);
-        await this.forgetCheckpoint(client);
+        await this.forgetCheckpoints(client);
       });
     } catch (error) {
       // Postgres is away: the next rebuild begins by dropping what this one leaves.

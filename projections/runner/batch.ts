@@ -1,35 +1,77 @@
 import type { Recorded } from '../../src/domain/conversation/events';
 import type { Queryable } from '../../src/infrastructure/postgres/database';
 import { rowsOf, type Projection, type Row, type Statement } from '../projection';
-import { arrayLiteral } from './array-literal';
+import { arrayLiteral } from './column-text';
+
+type Values = Row['values'];
+
+/** The rows of one statement, merged as it allows. */
+class Gathered {
+  readonly rows: Values[] = [];
+  /** Places in `rows` that the next row of the same key is merged into. */
+  private readonly open = new Map<string, number>();
+
+  constructor(private readonly statement: Statement) {}
+
+  add(values: Values): void {
+    const { merging } = this.statement;
+    if (merging === undefined) {
+      this.rows.push(values);
+      return;
+    }
+    const key = merging.keyOf(values);
+    const place = this.open.get(key);
+    if (place === undefined) this.open.set(key, this.rows.push(values) - 1);
+    else this.rows[place] = merging.merge(this.rows[place] as Values, values);
+  }
+
+  /** Nothing more is merged into the row of this key. */
+  part(values: Values): void {
+    const key = this.statement.merging?.keyOf(values);
+    if (key !== undefined) this.open.delete(key);
+  }
+}
 
 /** The rows of many events, gathered by statement, so that each statement is executed once. */
 export class Batch {
-  private readonly rows = new Map<Statement, Row[]>();
+  private readonly gathered: ReadonlyMap<Statement, Gathered>;
+  /** By statement: those whose rows do not merge across its own. */
+  private readonly parted = new Map<Statement, Gathered[]>();
 
   constructor(private readonly projections: readonly Projection[]) {
-    for (const { statements } of projections) {
-      for (const statement of statements) this.rows.set(statement, []);
+    const statements = projections.flatMap((projection) => projection.statements);
+    this.gathered = new Map(statements.map((statement) => [statement, new Gathered(statement)]));
+    for (const [{ merging }, gathered] of this.gathered) {
+      for (const border of merging?.notAcross ?? []) {
+        this.parted.set(border, [...(this.parted.get(border) ?? []), gathered]);
+      }
     }
   }
 
   /** @throws whatever the projection's handler throws, and Error for a statement that it has not declared */
   add(projection: Projection, recorded: Recorded): void {
-    for (const row of rowsOf(projection, recorded)) {
-      const rows = this.rows.get(row.statement);
-      if (rows === undefined) throw new Error(`${projection.name} does not declare ${row.statement.name}`);
-      rows.push(row);
+    for (const { statement, values } of rowsOf(projection, recorded)) {
+      const gathered = this.gathered.get(statement);
+      if (gathered === undefined) throw new Error(`${projection.name} does not declare ${statement.name}`);
+      gathered.add(values);
+      const parted = this.parted.get(statement);
+      if (parted !== undefined) for (const other of parted) other.part(values);
     }
+  }
+
+  /** Of each statement that has any, in declared order. */
+  filled(): readonly { readonly statement: Statement; readonly rows: readonly Values[] }[] {
+    return this.projections
+      .flatMap(({ statements }) => statements)
+      .map((statement) => ({ statement, rows: this.gathered.get(statement)?.rows ?? [] }))
+      .filter(({ rows }) => rows.length > 0);
   }
 
   /** Everything in the form in which it is sent. @throws TypeError for a value that is not of its column's type */
   encode(): EncodedBatch {
-    const commands = this.projections
-      .flatMap(({ statements }) => statements)
-      .map((statement) => ({ statement, rows: this.rows.get(statement) ?? [] }))
-      .filter(({ rows }) => rows.length > 0)
-      .map(({ statement, rows }) => ({ statement, parameters: parameters(statement, rows) }));
-    return new EncodedBatch(commands);
+    return new EncodedBatch(
+      this.filled().map(({ statement, rows }) => ({ statement, parameters: parameters(statement, rows) })),
+    );
   }
 }
 
@@ -61,10 +103,10 @@ export async function inOrder(answers: readonly Promise<unknown>[]): Promise<voi
   for (const answer of settled) if (answer.status === 'rejected') throw answer.reason;
 }
 
-const parameters = (statement: Statement, rows: readonly Row[]): readonly string[] =>
+const parameters = (statement: Statement, rows: readonly Values[]): readonly string[] =>
   Object.entries(statement.columns).map(([name, type]) =>
     arrayLiteral(
       type,
-      rows.map(({ values }) => values[name]),
+      rows.map((values) => values[name]),
     ),
   );

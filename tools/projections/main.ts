@@ -2,8 +2,7 @@ import { hostname } from 'node:os';
 import { randomUUID } from 'node:crypto';
 import pino from 'pino';
 import { LIVE_PROJECTIONS } from '../../projections/live';
-import type { Projection } from '../../projections/projection';
-import { rebuild, RebuildFailed } from '../../projections/rebuild/rebuild';
+import { rebuild, RebuildFailed, type RebuiltModel } from '../../projections/rebuild/rebuild';
 import { readCheckpoints } from '../../projections/runner/checkpoints';
 import { ConfigurationError, loadConfig } from '../../src/config/load-config';
 import { SystemClock } from '../../src/kernel/clock';
@@ -33,11 +32,7 @@ async function run(command: Command): Promise<boolean> {
         return await verifyStores(stores, say);
       case 'rebuild': {
         stores.startProjector();
-        let allSwapped = true;
-        for (const projection of command.projections) {
-          allSwapped = (await rebuildOne(stores, projection, command.replaceDifferent, log)) && allSwapped;
-        }
-        return allSwapped;
+        return await rebuildAll(stores, command, log);
       }
     }
   } finally {
@@ -55,17 +50,16 @@ async function tellStatus({ eventLog, database }: Stores): Promise<boolean> {
   return true;
 }
 
-async function rebuildOne(
+async function rebuildAll(
   { eventLog, database }: Stores,
-  projection: Projection,
-  replaceDifferent: boolean,
+  { projections, replaceDifferent }: Extract<Command, { kind: 'rebuild' }>,
   log: pino.Logger,
 ): Promise<boolean> {
-  const line = new RebuildLine(modelOf(projection));
-  const outcome = await rebuild({
+  const line = new RebuildLine(projections.map(modelOf).join(' + '));
+  const { events, models } = await rebuild({
     eventLog,
     database,
-    projection,
+    projections,
     replaceDifferent,
     clock: new SystemClock(),
     log,
@@ -76,17 +70,21 @@ async function rebuildOne(
   }).finally(() => {
     line.end();
   });
-  for (const { table, liveRows, rebuiltRows, equal } of outcome.tables) {
+  for (const model of models) sayModel(model, events);
+  return models.every(({ swapped }) => swapped);
+}
+
+function sayModel({ name, tables, swapped }: RebuiltModel, events: number): void {
+  for (const { table, liveRows, rebuiltRows, equal } of tables) {
     const rows =
       liveRows === rebuiltRows ? `${liveRows} rows` : `${liveRows} rows live, ${rebuiltRows} rebuilt`;
     say(`${equal ? 'equal  ' : 'DIFFERS'} ${table}, ${rows}`);
   }
   say(
-    outcome.swapped
-      ? `${projection.name}: ${outcome.events} events, swapped in`
-      : `${projection.name}: the live tables differ from the log and were left in place; see --replace-different`,
+    swapped
+      ? `${name}: ${events} events, swapped in`
+      : `${name}: the live tables differ from the log and were left in place; see --replace-different`,
   );
-  return outcome.swapped;
 }
 
 const command = parseCommand(process.argv.slice(2));

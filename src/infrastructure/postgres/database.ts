@@ -1,4 +1,4 @@
-import { Pool, type PoolClient, type QueryConfig, type QueryResultRow } from 'pg';
+import { Client, Pool, type PoolClient, type QueryConfig, type QueryResultRow } from 'pg';
 import { StoreUnavailable } from '../../application/ports/store-unavailable';
 
 const CONNECT_TIMEOUT_MS = 3_000;
@@ -35,7 +35,7 @@ export class Database implements Queryable {
 
   /** @param options.name of the pool, in `pg_stat_activity` and in metrics */
   constructor(
-    url: string,
+    private readonly url: string,
     private readonly options: {
       readonly connectionsMax: number;
       readonly name: string;
@@ -92,6 +92,27 @@ export class Database implements Queryable {
     } catch (error) {
       throw translate(error);
     }
+  }
+
+  /**
+   * A connection outside the pool that does one thing after another, however long each takes, as COPY wants it; the
+   * caller ends it.
+   */
+  async session(): Promise<Client> {
+    const session = new Client({
+      connectionString: this.url,
+      application_name: this.options.name,
+      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+      statement_timeout: 0,
+    });
+    // Heard by whoever uses the connection next, which fails then.
+    session.on('error', () => undefined);
+    try {
+      await session.connect();
+    } catch (error) {
+      throw translate(error);
+    }
+    return session;
   }
 
   async close(): Promise<void> {

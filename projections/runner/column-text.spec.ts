@@ -1,5 +1,5 @@
 import { storableJson, storableText } from '../storable';
-import { arrayLiteral } from './array-literal';
+import { arrayLiteral, copyField } from './column-text';
 
 const id = '0190a5c0-0000-7000-8000-000000000000';
 
@@ -26,6 +26,26 @@ describe('arrayLiteral', () => {
     ['text', 7],
   ] as const)('refuses for %s: %p', (type, value) => {
     expect(() => arrayLiteral(type, [value])).toThrow(TypeError);
+  });
+});
+
+describe('copyField', () => {
+  it('writes each type as COPY reads it', () => {
+    expect(copyField('uuid', id)).toBe(id);
+    expect(copyField('bigint?', null)).toBe('\\N');
+    expect(copyField('bigint?', -1)).toBe('-1');
+    expect(copyField('boolean', false)).toBe('f');
+    expect(copyField('text', 'a\tb\nc\rd\\e')).toBe('a\\tb\\nc\\rd\\\\e');
+    expect(copyField('text', '\\N')).toBe('\\\\N');
+    expect(copyField('jsonb', { a: 'x\n' })).toBe('{"a":"x\\\\n"}');
+  });
+
+  it.each([
+    ['uuid', `${id}\t`],
+    ['bigint', null],
+    ['text', 7],
+  ] as const)('refuses for %s: %p', (type, value) => {
+    expect(() => copyField(type, value)).toThrow(TypeError);
   });
 });
 
