@@ -14,6 +14,11 @@ export interface Connection {
   readonly sessionId: string;
   readonly userId: UserId;
   readonly deviceId: DeviceId;
+  /**
+   * When the socket was opened, in milliseconds of this node's monotonic clock. Of two sockets of one device the
+   * later one is the device's: frames of a connection that it has given up may still arrive.
+   */
+  readonly openedAt: number;
   /** The conversation on this device's screen. */
   readonly focused: ConversationId | undefined;
   /**

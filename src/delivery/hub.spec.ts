@@ -41,6 +41,17 @@ describe('Hub', () => {
     expect(hub.has(newer)).toBe(true);
   });
 
+  it('takes no connection of a device that was opened before the one it has', () => {
+    const [older, newer] = [new RecordingConnection(ANN, 'phone'), new RecordingConnection(ANN, 'phone')];
+    const desk = new RecordingConnection(ANN, 'desk');
+    for (const one of [desk, newer]) hub.register(one, 's');
+    expect(hub.register(older, 's')).toBe('displaced');
+    expect(hub.connectionsOf(ANN)).toEqual([desk, newer]);
+    expect([newer.closed, hub.size]).toEqual([undefined, 2]);
+    hub.unregister(newer);
+    expect(hub.register(older, 's')).toBe('registered');
+  });
+
   it('does not close a connection that registers twice', () => {
     const phone = new RecordingConnection(ANN, 'phone');
     hub.register(phone, 's');

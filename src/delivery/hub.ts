@@ -7,7 +7,9 @@ import type { Connection } from './connection';
 type Registration =
   | 'registered'
   /** The user already has `limits.socketsPerUserMax` sockets here: answer `rate_limited` and close. */
-  | 'tooMany';
+  | 'tooMany'
+  /** The device has a socket here that was opened later: this one is to be closed. */
+  | 'displaced';
 
 const NONE: readonly Connection[] = [];
 
@@ -28,11 +30,15 @@ export class Hub {
     return this.signIns.size;
   }
 
-  /** From now on the connection receives pushes. A device connects once: its newest connection wins. */
+  /**
+   * From now on the connection receives pushes. A device connects once, and the connection that was opened last wins,
+   * not the one that authenticated last: the `auth` of one that its device has given up may arrive late.
+   */
   register(connection: Connection, signInId: string): Registration {
     if (this.signIns.has(connection)) return 'registered';
     const mine = this.byUser.get(connection.userId) ?? [];
     const replaced = mine.filter(({ deviceId }) => deviceId === connection.deviceId);
+    if (this.hasLater(connection)) return 'displaced';
     if (mine.length - replaced.length >= this.config.limits.socketsPerUserMax) return 'tooMany';
     this.byUser.set(connection.userId, [...mine.filter((other) => !replaced.includes(other)), connection]);
     this.signIns.set(connection, signInId);
@@ -53,6 +59,12 @@ export class Hub {
   /** Treat as frozen: the list is replaced, never changed, when connections come and go. */
   connectionsOf(userId: UserId): readonly Connection[] {
     return this.byUser.get(userId) ?? NONE;
+  }
+
+  /** Whether the device has a connection here that was opened after this one. */
+  hasLater({ userId, deviceId, openedAt }: Pick<Connection, 'userId' | 'deviceId' | 'openedAt'>): boolean {
+    const mine = this.connectionsOf(userId);
+    return mine.some((other) => other.deviceId === deviceId && other.openedAt > openedAt);
   }
 
   isConnected(userId: UserId): boolean {

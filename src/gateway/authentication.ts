@@ -11,6 +11,7 @@ import { asDeviceId, toIso, type DeviceId } from '../kernel/ids';
 import { problem } from '../protocol/errors';
 import { refusal, withId, type Answer } from './answers';
 import { FrameRates } from './frame-rates';
+import { monotonicNow } from './monotonic';
 import type { Caller, Session } from './session';
 
 /** What a device says of itself beside its token. */
@@ -57,13 +58,23 @@ export class Authentication {
     const key = { userId: claims.userId, deviceId, sessionId: session.sessionId };
     // Nobody waits for `learn`: it only has to be there before the second message.
     this.rates.learn(claims.userId);
-    const entry = await this.directory.register(key);
+    const { openedAt } = session;
+    // This node's own sockets it can tell apart to the microsecond; the directory, to the second.
+    const entry = this.hub.hasLater({ ...key, openedAt })
+      ? 'displaced'
+      : await this.directory.register(key, monotonicNow() - openedAt);
     if (hasLeft(session)) {
       await this.directory.unregister(key);
       return;
     }
     session.caller = { ...claims, deviceId };
-    if (entry === 'tooMany' || this.hub.register(session, claims.signInId) === 'tooMany') {
+    const standing = entry === 'registered' ? this.hub.register(session, claims.signInId) : entry;
+    if (standing === 'displaced') {
+      // The device has given this connection up and has another: nobody reads an answer here.
+      session.close('signedOut');
+      return;
+    }
+    if (standing === 'tooMany') {
       session.caller = undefined;
       await this.directory.unregister(key);
       const tooMany = problem('rate_limited', 'this user has too many sockets', {

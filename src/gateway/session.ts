@@ -61,7 +61,7 @@ export class Session implements Connection, LaneOwner, OutboundEvents {
   /** When somebody last used the device. */
   private usedAt: number;
   private lastBreachAt = 0;
-  private readonly openedAt: number;
+  readonly openedAt: number;
   private pingedAt: number;
   private heardAt: number;
   private bytesHeard = 0;

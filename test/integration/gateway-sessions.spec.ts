@@ -159,6 +159,18 @@ describe('a session', () => {
       expect(gateway.connectionsOf(user)).toHaveLength(0);
     });
 
+    it('4009, when its authentication comes later than that of a connection the device made after it', async () => {
+      const givenUp = await gateway.stranger();
+      const fresh = await gateway.device(user, 'phone');
+      const data = { token: tokenOf(user), deviceId: 'phone' };
+      givenUp.sendText(JSON.stringify({ event: 'auth', id: 'late', data }));
+      expect((await givenUp.waitForClose()).code).toBe(4009);
+      expect(givenUp.frames).toEqual([]);
+      expect((await fresh.request('ping')).event).toBe('pong');
+      expect(gateway.connectionsOf(user)).toHaveLength(1);
+      await fresh.close();
+    });
+
     it('4009, when the sign-in or the device is ended', async () => {
       const device = await gateway.device(user, 'phone');
       gateway.hub.signOut(user, { signInId: 'another' });

@@ -49,6 +49,7 @@ export const conversationOf = (n: number): ConversationId => asConversationId(uu
 export class RecordingConnection implements Connection {
   readonly sessionId: string;
   readonly deviceId;
+  readonly openedAt: number;
   readonly events: EventFrame[] = [];
   readonly answers: ServerFrame[] = [];
   readonly hints: ServerFrame[] = [];
@@ -66,6 +67,7 @@ export class RecordingConnection implements Connection {
     readonly userId: UserId,
     device = 'phone',
   ) {
+    this.openedAt = performance.now();
     this.deviceId = asDeviceId(device);
     this.sessionId = `${userId}/${device}`;
   }

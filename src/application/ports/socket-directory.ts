@@ -15,8 +15,11 @@ export type SocketEntry =
  * in, and each node goes on by what it knows itself.
  */
 export abstract class SocketDirectory {
-  /** Before the socket goes live. An older socket of the same device is displaced, wherever it is. Never rejects. */
-  abstract register(session: SessionKey): Promise<SocketEntry>;
+  /**
+   * Before the socket goes live. A socket of the same device that was opened earlier is displaced, wherever it is.
+   * Never rejects. @param openMs for how long the socket has been open
+   */
+  abstract register(session: SessionKey, openMs: number): Promise<SocketEntry>;
   /** With every heartbeat; makes the entry anew if it was lost. Never `tooMany`, never rejects. */
   abstract refresh(session: SessionKey): Promise<SocketEntry>;
   /** Idempotent; never rejects. */

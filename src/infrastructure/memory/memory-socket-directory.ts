@@ -9,6 +9,8 @@ import type { UserId } from '../../kernel/ids';
 
 interface Entry {
   readonly session: SessionKey;
+  /** Milliseconds of this process's monotonic clock: a wall clock that is set back would turn sockets round. */
+  readonly openedAt: number;
   expiresAt: number;
 }
 
@@ -24,12 +26,13 @@ export class MemorySocketDirectory extends SocketDirectory {
     super();
   }
 
-  /** Whoever comes later displaces the one before. */
-  override register(session: SessionKey): Promise<SocketEntry> {
+  override register(session: SessionKey, openMs: number): Promise<SocketEntry> {
+    const openedAt = performance.now() - openMs;
     const mine = this.entriesOf(session.userId);
     const ofDevice = [...mine.values()].filter((entry) => entry.session.deviceId === session.deviceId);
+    if (ofDevice.some((other) => other.openedAt > openedAt)) return Promise.resolve('displaced');
     if (mine.size - ofDevice.length >= this.socketsPerUserMax) return Promise.resolve('tooMany');
-    this.enter(session, mine);
+    this.enter(session, openedAt, mine);
     for (const { session: older } of ofDevice) {
       if (older.sessionId === session.sessionId) continue;
       mine.delete(older.sessionId);
@@ -40,10 +43,10 @@ export class MemorySocketDirectory extends SocketDirectory {
 
   override refresh(session: SessionKey): Promise<SocketEntry> {
     const mine = this.entriesOf(session.userId);
-    const known = mine.has(session.sessionId);
+    const known = mine.get(session.sessionId);
     const another = [...mine.values()].some((entry) => entry.session.deviceId === session.deviceId);
-    if (!known && another) return Promise.resolve('displaced');
-    this.enter(session, mine);
+    if (known === undefined && another) return Promise.resolve('displaced');
+    this.enter(session, known?.openedAt ?? performance.now(), mine);
     return Promise.resolve('registered');
   }
 
@@ -72,8 +75,8 @@ export class MemorySocketDirectory extends SocketDirectory {
     return mine;
   }
 
-  private enter(session: SessionKey, mine: Map<string, Entry>): void {
-    mine.set(session.sessionId, { session, expiresAt: this.clock.now() + SOCKET_ENTRY_TTL_MS });
+  private enter(session: SessionKey, openedAt: number, mine: Map<string, Entry>): void {
+    mine.set(session.sessionId, { session, openedAt, expiresAt: this.clock.now() + SOCKET_ENTRY_TTL_MS });
     this.users.set(session.userId, mine);
   }
 }

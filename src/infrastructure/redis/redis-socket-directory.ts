@@ -12,7 +12,7 @@ const RELOAD_SOCKETS_MAX = 100;
 
 interface Own {
   readonly session: SessionKey;
-  /** When Redis registered it; by our clock while Redis was away. */
+  /** When it was opened by the clock of Redis; by ours while Redis was away. */
   since: number;
 }
 
@@ -46,11 +46,11 @@ export class RedisSocketDirectory extends SocketDirectory {
     });
   }
 
-  override async register(session: SessionKey): Promise<SocketEntry> {
-    const own: Own = { session, since: Date.now() };
+  override async register(session: SessionKey, openMs: number): Promise<SocketEntry> {
+    const own: Own = { session, since: Date.now() - Math.round(openMs) };
     this.own.set(session.sessionId, own);
-    const entry = await this.enter(own, () => this.script.register(session, this.socketsPerUserMax));
-    if (entry === 'tooMany') this.own.delete(session.sessionId);
+    const entry = await this.enter(own, () => this.script.register(session, this.socketsPerUserMax, openMs));
+    if (entry !== 'registered') this.own.delete(session.sessionId);
     return entry;
   }
 

@@ -51,9 +51,9 @@ describeWithRedis('two nodes on one redis', () => {
     it('reach the nodes of their receivers, as they are, once, and no others', async () => {
       const [ann, bob, cid] = [newUser(), newUser(), newUser()];
       const c = await redisNode(server.url);
-      await b.directory.register(sessionOf(ann, 'phone'));
-      await b.directory.register(sessionOf(bob, 'phone'));
-      await a.directory.register(sessionOf(ann, 'laptop'));
+      await b.directory.register(sessionOf(ann, 'phone'), 0);
+      await b.directory.register(sessionOf(bob, 'phone'), 0);
+      await a.directory.register(sessionOf(ann, 'laptop'), 0);
       const [atA, atB, atC] = [heardBy(a), heardBy(b), heardBy(c)];
       const bytes = Buffer.from('{"text":"ä\n\u0000"}');
       a.bus.publish({ userIds: [ann, cid], exceptSessionId: 's', onlyDeviceId: asDeviceId('d'), bytes });
@@ -80,7 +80,7 @@ describeWithRedis('two nodes on one redis', () => {
     it('are delivered here while redis is away, and everywhere once it is back', async () => {
       const ann = newUser();
       const session = sessionOf(ann, 'phone');
-      await b.directory.register(session);
+      await b.directory.register(session, 0);
       const [atA, atB] = [heardBy(a), heardBy(b)];
       await outage();
       a.bus.publish({ userIds: [ann], bytes: Buffer.from('1') });
@@ -95,7 +95,7 @@ describeWithRedis('two nodes on one redis', () => {
 
     it('survive nonsense from whoever else may publish', async () => {
       const ann = newUser();
-      await b.directory.register(sessionOf(ann, 'phone'));
+      await b.directory.register(sessionOf(ann, 'phone'), 0);
       const atB = heardBy(b);
       for (const nonsense of [
         '',
@@ -131,8 +131,8 @@ describeWithRedis('two nodes on one redis', () => {
       a.directory.onDisplaced((session) => displaced.push(['a', session]));
       b.directory.onDisplaced((session) => displaced.push(['b', session]));
       const [older, newer] = [sessionOf(ann, 'phone'), sessionOf(ann, 'phone')];
-      await a.directory.register(older);
-      await b.directory.register(newer);
+      await a.directory.register(older, 0);
+      await b.directory.register(newer, 0);
       await eventually('the older one to be told', () => displaced.length > 0);
       await settled();
       expect(displaced).toEqual([['a', older]]);
@@ -146,17 +146,17 @@ describeWithRedis('two nodes on one redis', () => {
         [b, '2'],
         [a, '3'],
       ] as const)
-        expect(await node.directory.register(sessionOf(ann, device))).toBe('registered');
-      expect(await b.directory.register(sessionOf(ann, '4'))).toBe('tooMany');
+        expect(await node.directory.register(sessionOf(ann, device), 0)).toBe('registered');
+      expect(await b.directory.register(sessionOf(ann, '4'), 0)).toBe('tooMany');
     });
 
     it('knows all of them again after a flush, with the next heartbeats', async () => {
       const ann = newUser();
       const sessions = [sessionOf(ann, '1'), sessionOf(ann, '2'), sessionOf(ann, '3')];
-      for (const session of sessions) await a.directory.register(session);
+      for (const session of sessions) await a.directory.register(session, 0);
       await server.command('FLUSHALL');
       for (const session of sessions) expect(await a.directory.refresh(session)).toBe('registered');
-      expect(await b.directory.register(sessionOf(ann, '4'))).toBe('tooMany');
+      expect(await b.directory.register(sessionOf(ann, '4'), 0)).toBe('tooMany');
     });
 
     it('lets everybody in while redis is away, and finds the newer one when it is back', async () => {
@@ -164,10 +164,10 @@ describeWithRedis('two nodes on one redis', () => {
       const displaced: SessionKey[] = [];
       a.directory.onDisplaced((session) => displaced.push(session));
       const [older, newer] = [sessionOf(ann, 'phone'), sessionOf(ann, 'phone')];
-      await a.directory.register(older);
+      await a.directory.register(older, 0);
       await outage();
       await sleep(20);
-      expect(await b.directory.register(newer)).toBe('registered');
+      expect(await b.directory.register(newer, 0)).toBe('registered');
       await back();
       await eventually('the older one to be told', () => displaced.length > 0);
       expect(displaced).toEqual([older]);
@@ -274,7 +274,7 @@ describeWithRedis('two nodes on one redis', () => {
     const ann = newUser();
     server.signal('SIGSTOP');
     try {
-      expect(await a.directory.register(sessionOf(ann, 'phone'))).toBe('registered');
+      expect(await a.directory.register(sessionOf(ann, 'phone'), 0)).toBe('registered');
       // Nobody else waits for it.
       await expect(a.presence.get([ann])).rejects.toThrow('redis is down');
     } finally {

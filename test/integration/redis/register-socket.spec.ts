@@ -29,27 +29,41 @@ describeWithRedis('RegisterSocketScript', () => {
   it('says where the socket is that it displaces, once', async () => {
     const ann = newUser();
     const [older, newer] = [sessionOf(ann, 'phone'), sessionOf(ann, 'phone')];
-    await here.register(older, 1);
+    await here.register(older, 1, 0);
     const displaced = [{ sessionId: older.sessionId, node: 'here' }];
-    expect(await there.register(newer, 1)).toMatchObject({ kind: 'registered', displaced });
+    expect(await there.register(newer, 1, 0)).toMatchObject({ kind: 'registered', displaced });
     expect(await there.refresh(newer, Date.now())).toMatchObject({ kind: 'registered', displaced: [] });
   });
 
   it('counts sockets of other devices on all nodes, at the limit and over it', async () => {
     const ann = newUser();
-    expect(await here.register(sessionOf(ann, 'a'), 2)).toMatchObject({ kind: 'registered' });
-    expect(await there.register(sessionOf(ann, 'b'), 2)).toMatchObject({ kind: 'registered' });
-    expect(await here.register(sessionOf(ann, 'c'), 2)).toEqual({ kind: 'tooMany' });
-    expect(await here.register(sessionOf(ann, 'b'), 2)).toMatchObject({ kind: 'registered' });
+    expect(await here.register(sessionOf(ann, 'a'), 2, 0)).toMatchObject({ kind: 'registered' });
+    expect(await there.register(sessionOf(ann, 'b'), 2, 0)).toMatchObject({ kind: 'registered' });
+    expect(await here.register(sessionOf(ann, 'c'), 2, 0)).toEqual({ kind: 'tooMany' });
+    expect(await here.register(sessionOf(ann, 'b'), 2, 0)).toMatchObject({ kind: 'registered' });
     expect(await server.command('HLEN', socketsKey(ann))).toBe(2);
   });
 
-  it('lets the later registered one win when both come back after a flush', async () => {
+  it('lets a socket that was clearly opened later stay, on whatever node; within a second, who comes later wins', async () => {
+    const ann = newUser();
+    const [newer, givenUp, slow] = [
+      sessionOf(ann, 'phone'),
+      sessionOf(ann, 'phone'),
+      sessionOf(ann, 'phone'),
+    ];
+    await here.register(newer, 9, 100);
+    expect(await there.register(givenUp, 9, 15_000)).toEqual({ kind: 'displaced' });
+    expect(await server.command('HKEYS', socketsKey(ann))).toEqual([newer.sessionId]);
+    const displaced = [{ sessionId: newer.sessionId, node: 'here' }];
+    expect(await there.register(slow, 9, 400)).toMatchObject({ kind: 'registered', displaced });
+  });
+
+  it('lets the later opened one win when both come back after a flush', async () => {
     const ann = newUser();
     const [older, newer] = [sessionOf(ann, 'phone'), sessionOf(ann, 'phone')];
-    const first = await here.register(older, 9);
+    const first = await here.register(older, 9, 0);
     shift.ms = 50;
-    const second = await there.register(newer, 9);
+    const second = await there.register(newer, 9, 0);
     if (first.kind !== 'registered' || second.kind !== 'registered') throw new Error('not registered');
     for (const order of ['older first', 'newer first']) {
       await server.command('FLUSHALL');
@@ -68,17 +82,20 @@ describeWithRedis('RegisterSocketScript', () => {
 
   it('makes entries that end by themselves', async () => {
     const ann = newUser();
-    await here.register(sessionOf(ann, 'a'), 9);
+    await here.register(sessionOf(ann, 'a'), 9, 0);
     const left = Number(await server.command('PTTL', socketsKey(ann)));
     expect(left).toBeGreaterThan(SOCKET_ENTRY_TTL_MS - 30_000);
     expect(left).toBeLessThanOrEqual(SOCKET_ENTRY_TTL_MS);
     shift.ms = SOCKET_ENTRY_TTL_MS + 1;
-    expect(await there.register(sessionOf(ann, 'b'), 1)).toMatchObject({ kind: 'registered' });
+    expect(await there.register(sessionOf(ann, 'b'), 1, 0)).toMatchObject({ kind: 'registered' });
   });
 
   it('gets over entries that somebody else wrote', async () => {
     const ann = newUser();
     await server.command('HSET', socketsKey(ann), 'x', 'nonsense');
-    expect(await here.register(sessionOf(ann, 'a'), 1)).toMatchObject({ kind: 'registered', displaced: [] });
+    expect(await here.register(sessionOf(ann, 'a'), 1, 0)).toMatchObject({
+      kind: 'registered',
+      displaced: [],
+    });
   });
 });

@@ -2,17 +2,25 @@ import { SOCKET_ENTRY_TTL_MS } from '../../../application/ports/socket-directory
 import type { SessionKey } from '../../../application/ports/presence';
 import { socketsKey } from '../keys';
 import { luaNow, LuaScript } from '../lua-script';
-import type { RedisLink } from '../redis-link';
+import { COMMAND_TIMEOUT_MS, type RedisLink } from '../redis-link';
 
 /**
- * An entry: `<registered at>|<expires at>|<node>|<device>`. A register is always the newest, whatever the nodes'
- * clocks say, because Redis puts registers in order; a refresh brings along when it was registered, and gives way
- * to a later one of the same device.
+ * How much later another socket of the device must have been opened for a register to give way to it. An age is told
+ * when a command is sent and counted from when it runs: a command that Redis was slow to take makes its socket look
+ * younger than it is, by as much as a command may take.
+ */
+const CLEARLY_LATER_MS = COMMAND_TIMEOUT_MS;
+
+/**
+ * An entry: `<opened at>|<expires at>|<node>|<device>`. Sockets are told apart by their age, which no two nodes have
+ * different clocks for; a register gives way to a socket of the same device that was clearly opened later, and a
+ * refresh, which brings along what registering answered, to any later one.
  */
 const TEXT = `${luaNow('ARGV[1]')}
 local op, session, device, node = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local ttl, max, since = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
-if op == 'register' then since = now end
+local slack = 0
+if op == 'register' then since, slack = now - since, ${CLEARLY_LATER_MS} end
 local entries = redis.call('HGETALL', KEYS[1])
 local others, displaced = 0, {}
 for n = 1, #entries, 2 do
@@ -22,7 +30,7 @@ for n = 1, #entries, 2 do
     redis.call('HDEL', KEYS[1], id)
   elseif id ~= session then
     if whose == device then
-      if op == 'refresh' and tonumber(at) > since then return { 'displaced', '0' } end
+      if tonumber(at) > since + slack then return { 'displaced', '0' } end
       table.insert(displaced, id)
       table.insert(displaced, where)
     else
@@ -61,9 +69,9 @@ export class RegisterSocketScript {
     this.script = new LuaScript(link, TEXT);
   }
 
-  /** @throws RedisUnavailable */
-  register(session: SessionKey, socketsMax: number): Promise<RegisterAnswer> {
-    return this.run('register', session, socketsMax, 0);
+  /** @param openMs for how long the socket has been open. @throws RedisUnavailable */
+  register(session: SessionKey, socketsMax: number, openMs: number): Promise<RegisterAnswer> {
+    return this.run('register', session, socketsMax, Math.round(openMs));
   }
 
   /** @param since what registering answered. @throws RedisUnavailable */
