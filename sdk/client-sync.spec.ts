@@ -63,6 +63,28 @@ describe('catching up', () => {
     expect(heard).toEqual(['0:a', '1:b']);
   });
 
+  it('asks for the summary of a conversation whose unread count it cannot know', async () => {
+    const cursorStore = new MemoryCursorStore();
+    const first = device({ cursorStore });
+    await first.connect();
+    for (const body of ['a', 'b']) server.say(ROOM, body);
+    await settle(500);
+    await first.close();
+    const second = device({ cursorStore });
+    await second.connect();
+    const syncs = () => server.socket.received.filter(({ event }) => event === 'sync');
+    expect(syncs()).toHaveLength(1);
+    const at = '2026-01-01T00:00:00.000Z';
+    const data = { conversationId: ROOM, seq: 2, at, by: OTHER, target: 0 };
+    const frame = { event: 'message.deleted' as const, data };
+    server.events(ROOM).push(frame);
+    server.push(frame);
+    await settle();
+    // One lower than what it has, so that it is answered although nothing has moved.
+    expect(syncs()[1]).toMatchObject({ data: { cursors: { [ROOM]: 1 } } });
+    expect(syncs()).toHaveLength(2);
+  });
+
   it('syncs when the server says that it dropped pushes', async () => {
     const client = device();
     const heard = record(client);
@@ -199,8 +221,9 @@ describe('catching up', () => {
     const second = device({ cursorStore });
     const heard = record(second);
     await second.connect();
-    // Asked for as unknown, so that all of it comes and can be shown; told is only what is new.
-    expect(server.socket.received[1]).toMatchObject({ event: 'sync', data: { cursors: {} } });
+    // Asked for from where it was left; and when that shows that it is back, as unknown: told is only what is new.
+    const asked = server.socket.received.filter(({ event }) => event === 'sync');
+    expect(asked.map(({ data }) => data['cursors'])).toEqual([{ [ROOM]: 0 }, {}]);
     expect(heard).toEqual(['1:b']);
     expect(second.conversations.get(ROOM)?.messages).toHaveLength(2);
   });

@@ -321,6 +321,7 @@ export class ParleyClient {
     this.emitter.emit('event', frame);
     this.emitTyped(frame.event, frame.data);
     const { conversationId, seq, by } = frame.data;
+    if (from === 'push') this.settleCount(conversationId, { now: true });
     this.confirmRead(frame);
     const foreign = frame.event === 'message.sent' && by !== this.userId;
     if (foreign && this.options.autoDelivered !== false) this.receipts.markDelivered(conversationId, seq);
@@ -356,7 +357,14 @@ export class ParleyClient {
       this.receipts.confirmRead(conversation.conversationId, conversation.summary.readUpTo);
       this.conversations.summarise(conversation.summary);
     }
+    // Without a summary now, the server says by `resync` when it has one.
+    this.settleCount(conversation.conversationId, { now: conversation.summary !== null });
     this.emitter.emit('conversation', conversation);
+  }
+
+  private settleCount(conversationId: string, when: { readonly now: boolean }): void {
+    if (this.conversations.get(conversationId)?.isUncertain !== true) return;
+    this.synchronizer.summaryNeeded(conversationId, when);
   }
 
   private left(conversationId: string): void {

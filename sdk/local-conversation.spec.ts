@@ -30,6 +30,10 @@ const membership = (seq: number, change: 'joined' | 'left', userId = ME): EventF
   event: 'membership.changed',
   data: { conversationId: ROOM, seq, at, by: OTHER, userId, change },
 });
+const readBy = (seq: number, upTo: number, userId = ME): EventFrame => ({
+  event: 'message.read',
+  data: { conversationId: ROOM, seq, at, by: userId, cursors: [{ userId, upTo }] },
+});
 const deleted = (seq: number, target: number): EventFrame => ({
   event: 'message.deleted',
   data: { conversationId: ROOM, seq, at, by: OTHER, target },
@@ -79,7 +83,25 @@ describe('unread counts of a device', () => {
     const conversation = conversationOf(sent(4));
     conversation.summarise(summary({ headSeq: 4, unreadCount: 3, readUpTo: 0 }));
     conversation.markRead(2);
-    expect(conversation.unread).toBe(3);
+    expect([conversation.unread, conversation.isUncertain]).toEqual([3, false]);
+    // Once the log has it, the server's count has it, too.
+    conversation.apply(readBy(5, 2), ME);
+    expect(conversation.isUncertain).toBe(true);
+    conversation.summarise(summary({ headSeq: 5, unreadCount: 1, readUpTo: 2 }));
+    expect([conversation.unread, conversation.isUncertain]).toEqual([1, false]);
+  });
+
+  it('need a summary when a message that is not kept is deleted, if it may have been unread', () => {
+    const conversation = conversationOf(sent(8));
+    conversation.summarise(summary({ headSeq: 8, unreadCount: 3, readUpTo: 4 }));
+    for (const target of [3, 8]) conversation.apply(deleted(9 + target, target), ME);
+    expect([conversation.unread, conversation.isUncertain]).toEqual([2, false]);
+    conversation.apply(deleted(20, 6), ME);
+    expect([conversation.unread, conversation.isUncertain]).toEqual([2, true]);
+    conversation.summarise(summary({ headSeq: 19, unreadCount: 2, readUpTo: 4 }));
+    expect(conversation.isUncertain).toBe(true);
+    conversation.summarise(summary({ headSeq: 20, unreadCount: 1, readUpTo: 4 }));
+    expect([conversation.unread, conversation.isUncertain]).toEqual([1, false]);
   });
 
   it('begin anew with a new membership, and are not touched by what happens to older messages', () => {

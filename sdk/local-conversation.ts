@@ -41,8 +41,17 @@ export class LocalConversation {
   private readonly changes: ChangeFrame[] = [];
   /** Every message from here on is kept, so that counting them is exact. */
   private knownFrom = Infinity;
+  /** Something was read among messages that are not kept: how many are left, only the server can say. */
+  private isReadBlindly = false;
+  /** Seq of the event since which only a summary knows how many are unread; -1: the count is right. */
+  private uncertainSince = -1;
 
   constructor(readonly id: string) {}
+
+  /** The log has moved in a way that cannot be counted here: a summary is needed. */
+  get isUncertain(): boolean {
+    return this.uncertainSince >= 0;
+  }
 
   apply(frame: EventFrame, own: string | undefined): void {
     const { seq } = frame.data;
@@ -86,7 +95,10 @@ export class LocalConversation {
       case 'message.read':
         for (const { userId, upTo } of frame.data.cursors) {
           advance(this.readBy, userId, upTo);
-          if (userId === own) this.markRead(upTo);
+          if (userId !== own) continue;
+          this.markRead(upTo);
+          // The server counts from here on, and what was read before it knew is in its count.
+          if (this.isReadBlindly && seq > this.countedUpTo) this.uncertainSince = seq;
         }
         break;
       default:
@@ -109,6 +121,8 @@ export class LocalConversation {
     if (this.activeAt < summary.activeAt) this.activeAt = summary.activeAt;
     this.lastOrdinal = Math.max(this.lastOrdinal, summary.lastOrdinal);
     this.unread = summary.unreadCount + this.unreadAfter(summary.headSeq);
+    if (summary.headSeq >= this.uncertainSince) this.uncertainSince = -1;
+    this.isReadBlindly = false;
     // What was read here may not have reached the server when it counted.
     const readHere = this.readUpTo;
     this.readUpTo = summary.readUpTo;
@@ -131,10 +145,11 @@ export class LocalConversation {
     if (upTo <= this.readUpTo) return;
     this.readUpTo = upTo;
     const oldest = this.messages[0]?.seq;
-    // Messages before the oldest that is known cannot be counted; the next summary puts it right.
+    // Messages before the oldest that is known cannot be counted here.
     const from = Math.min(oldest ?? Infinity, this.knownFrom - 1);
     if (upTo >= this.headSeq) this.unread = 0;
     else if (from <= upTo) this.unread = this.unreadAfter(upTo);
+    else this.isReadBlindly = true;
   }
 
   settle(message: LocalMessage): void {
@@ -181,11 +196,13 @@ export class LocalConversation {
 
   private delete(target: number, seq: number): void {
     const message = this.bySeq(target);
-    const known = message !== undefined && message.content !== null;
+    const wasDeleted = message !== undefined && message.content === null;
     if (message !== undefined) message.content = null;
-    // A message that is not kept here may have been deleted before; only a kept one is surely counted.
-    const counted = known && target > Math.max(this.readUpTo, this.joinedSeq);
-    if (counted && seq > this.countedUpTo) this.unread = Math.max(0, this.unread - 1);
+    const mayCount = target > Math.max(this.readUpTo, this.joinedSeq) && seq > this.countedUpTo;
+    if (!mayCount || wasDeleted) return;
+    if (message !== undefined) this.unread = Math.max(0, this.unread - 1);
+    // What is not kept here may be from before one joined.
+    else this.uncertainSince = seq;
   }
 
   private react(data: ReactionChanged): void {

@@ -42,6 +42,8 @@ export class Synchronizer {
   private epoch: string | undefined;
   private seen = new Map<string, number>();
   private readonly gone = new Set<string>();
+  /** Of `gone`, those that turned out to be ours again: they are asked for as unknown, so that all can be shown. */
+  private readonly back = new Set<string>();
   /** Of `gone`, those that this sync answers: no longer gone when all of the answer is here. */
   private readonly returned = new Set<string>();
   /**
@@ -89,6 +91,13 @@ export class Synchronizer {
     else this.again = true;
   }
 
+  /** The conversation's summary is needed, whether or not anything moves. `now`: or else with the next sync. */
+  summaryNeeded(conversationId: string, { now }: { readonly now: boolean }): void {
+    if (this.unsummarised.has(conversationId)) return;
+    this.unsummarised.add(conversationId);
+    if (now) this.resync();
+  }
+
   /** The socket is gone; what was held comes again with the next sync. */
   lost(): void {
     this.phase = 'offline';
@@ -96,11 +105,12 @@ export class Synchronizer {
     this.releaseAll(() => undefined);
   }
 
-  /** We left or were removed: no cursor is kept, and what follows a new joining comes by sync. */
+  /** We left or were removed: what follows a new joining comes by sync. */
   forget(conversationId: string): void {
     // Deleted first, so that the set stays in the order of leaving.
     this.gone.delete(conversationId);
     this.gone.add(conversationId);
+    this.back.delete(conversationId);
     this.unsummarised.delete(conversationId);
     this.returned.delete(conversationId);
     for (const id of this.gone) {
@@ -149,7 +159,10 @@ export class Synchronizer {
           if (round === this.round && frame.event === 'sync.page') this.page(frame.data);
         });
         if (round !== this.round) return;
-        for (const id of this.returned) this.gone.delete(id);
+        for (const id of this.returned) {
+          this.gone.delete(id);
+          this.back.delete(id);
+        }
         if (done.event === 'sync.done') this.adopt(done.data.epoch);
       } catch (error) {
         if (round !== this.round || error instanceof ConnectionLost) return;
@@ -168,9 +181,11 @@ export class Synchronizer {
   }
 
   private request(): ClientFrameData<'sync'> {
-    const { epoch, cursors } = this.state();
+    const { epoch, cursors, left } = this.state();
+    // What was left has a cursor, too, or every sync would tell of it again.
+    const known = Object.entries({ ...left, ...cursors }).filter(([id]) => !this.back.has(id));
     // The newest entries of the map moved last; older ones beyond the limit come back as if never seen.
-    const entries = Object.entries(cursors).map(([id, seq]): [string, number] => {
+    const entries = known.map(([id, seq]): [string, number] => {
       return [id, this.unsummarised.has(id) ? Math.max(0, seq - 1) : seq];
     });
     const { recent, window } = this.options;
@@ -192,6 +207,7 @@ export class Synchronizer {
     }
     for (const conversation of page.conversations) {
       const { conversationId } = conversation;
+      if (this.isBackUnshown(conversation)) continue;
       if (conversation.summary !== null) this.unsummarised.delete(conversationId);
       else if (conversation.removed !== true && (conversation.limited || this.gone.has(conversationId)))
         this.unsummarised.add(conversationId);
@@ -201,6 +217,14 @@ export class Synchronizer {
       else if (this.gone.has(conversationId)) this.returned.add(conversationId);
       this.io.page(conversation);
     }
+  }
+
+  /** We left it and are in it again: what was shown before is to be shown again, before what is new. */
+  private isBackUnshown({ conversationId, removed }: SyncedConversation): boolean {
+    if (removed === true || !this.gone.has(conversationId) || this.back.has(conversationId)) return false;
+    this.back.add(conversationId);
+    this.again = true;
+    return true;
   }
 
   /**
@@ -249,6 +273,7 @@ export class Synchronizer {
   private dropCursors(): true {
     this.seen.clear();
     this.gone.clear();
+    this.back.clear();
     this.unsummarised.clear();
     return true;
   }

@@ -151,7 +151,7 @@ describe('bounds of delivery', () => {
     const { syncInbox } = inboxOf(new MemoryEventLog(), new SetClock());
     const debts = new SyncDebts(new Hub({ limits: {} } as never), syncInbox);
     const owe = (connection: RecordingConnection): void => {
-      const nothing = { cursors: new Map(), answered: new Set<never>() };
+      const nothing = { cursors: new Map(), answered: new Set<never>(), unsummarised: new Set<never>() };
       debts.owe({ connection, position: POSITION_START, recent: 1, ...nothing });
     };
     const first = new RecordingConnection(userOf(0));

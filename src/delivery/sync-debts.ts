@@ -24,16 +24,23 @@ interface Debt {
   readonly recent: number;
   /** Conversations without a cursor that the answer held. */
   readonly answered: ReadonlySet<ConversationId>;
+  /** Conversations whose summaries the answer should have held, and could not. */
+  readonly unsummarised: ReadonlySet<ConversationId>;
 }
 
+const NONE: ReadonlySet<ConversationId> = new Set();
+
 /**
- * While the read models are away, `sync` cannot know of conversations that the device has no cursor for. They
- * are made up for as soon as the read models are back: the device is told which ones to `resync`.
+ * While the read models are away, `sync` cannot know of conversations that the device has no cursor for, and has no
+ * summaries of the others. Both are made up for as soon as the read models are back: the device is told which ones to
+ * `resync`, and its next `sync` has their summaries, although nothing may have moved.
  */
 @Injectable()
 export class SyncDebts {
   private readonly logger = new Logger(SyncDebts.name);
   private readonly debts = new Map<Connection, Debt>();
+  /** At most the cursors of one `sync` for each connection, which keep as long as it does. */
+  private readonly summaries = new WeakMap<Connection, ReadonlySet<ConversationId>>();
   private readonly stopping = stopSignal();
   private isPaying = false;
 
@@ -46,9 +53,21 @@ export class SyncDebts {
     return this.debts.size;
   }
 
+  /** Summaries that an earlier `sync` of the connection should have had. */
+  summariesOwed(connection: Connection): ReadonlySet<ConversationId> {
+    return this.summaries.get(connection) ?? NONE;
+  }
+
+  /** A later `sync` of the connection has answered all that an earlier one could not. */
+  paid(connection: Connection): void {
+    this.debts.delete(connection);
+    this.summaries.delete(connection);
+  }
+
   /** A later `sync` of the same connection takes the earlier one's place. */
   owe(debt: Debt): void {
     if (this.stopping.signal.aborted) return;
+    this.summaries.set(debt.connection, debt.unsummarised);
     if (!this.debts.has(debt.connection) && this.debts.size >= SYNC_DEBTS_MAX) return;
     this.debts.set(debt.connection, debt);
     if (this.isPaying) return;
@@ -97,7 +116,8 @@ export class SyncDebts {
     if (this.debts.get(connection) !== debt) return true;
     this.debts.delete(connection);
     const unseen = unseenOf(heads, debt.cursors, debt.recent);
-    const conversationIds = unseen.filter((id) => !debt.answered.has(id));
+    const unanswered = unseen.filter((id) => !debt.answered.has(id));
+    const conversationIds = [...new Set([...unanswered, ...debt.unsummarised])];
     // Not waited for: a slow device must not keep the others waiting, and it is owed no second frame.
     if (conversationIds.length > 0) void connection.answer({ event: 'resync', data: { conversationIds } });
     return true;

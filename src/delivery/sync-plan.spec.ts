@@ -64,7 +64,19 @@ describe('planSync', () => {
     expect(idsOf({ 2: 4, 3: 2, 7: 0 }, 2)).toEqual([3, 7, 2, 1, 4].map(conversationOf));
   });
 
-  it('leaves out what did not move, what was left unseen, and unseen ones beyond `recent`', () => {
+  it('tells of conversations that were left unseen where there is room, up to the leaving', () => {
+    expect(idsOf({ 1: 9, 2: 9 }, 3)).toEqual([4, 5, 3].map(conversationOf));
+    const left = planSync(heads, cursorsOf({ 1: 9, 2: 9, 4: 9, 5: 9 }), 1);
+    expect(left).toMatchObject([{ segments: [{ low: 0, high: 5 }], upTo: 5, removed: true }]);
+    expect(planSync(heads, cursorsOf({ 1: 9, 2: 9, 4: 9, 5: 9 }), 0)).toEqual([]);
+  });
+
+  it('tells a device nothing again that kept the cursor of what it left', () => {
+    const [again] = planSync([headOf(3, 9, [span(0, 5)])], cursorsOf({ 3: 5 }), 9);
+    expect(again).toMatchObject({ segments: [], upTo: 5, removed: true });
+  });
+
+  it('leaves out what did not move, and unseen ones beyond `recent`', () => {
     expect(idsOf({ 1: 9, 2: 9 }, 1)).toEqual([conversationOf(4)]);
     expect(idsOf({ 1: 9 }, 0)).toEqual([]);
   });

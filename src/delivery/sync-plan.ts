@@ -25,30 +25,39 @@ export interface Gap {
 
 /**
  * Which conversations a `sync` answers, in this order: those the user is no longer in, those that moved since the
- * device's cursor, and `recent` of those the device has no cursor for, newest activity first.
+ * device's cursor, and `recent` of those the device has no cursor for, newest activity first. As far as there is room
+ * among the last, they are followed by conversations that the user has left and the device may never have heard of: what
+ * was said there while its user belonged to them is owed to it like anything else. A device that keeps the cursors of
+ * what it has left is told nothing twice.
  *
  * @param heads as `InboxReads.heads` gives them
+ * @param owed conversations that are answered although they may not have moved, for the sake of their summaries
  */
 export function planSync(
   heads: readonly InboxHead[],
   cursors: ReadonlyMap<ConversationId, Seq>,
   recent: number,
+  owed: ReadonlySet<ConversationId> = NONE,
 ): readonly Gap[] {
   const removed: Gap[] = [];
   const moved: Gap[] = [];
   const unseen: Gap[] = [];
+  const leftUnseen: Gap[] = [];
   const known = new Set<ConversationId>();
   for (const head of heads) {
     known.add(head.conversationId);
     const cursor = cursors.get(head.conversationId);
-    if (cursor === undefined && (unseen.length >= recent || hasLeft(head))) continue;
+    if (cursor === undefined) {
+      const among = hasLeft(head) ? leftUnseen : unseen;
+      if (among.length < recent) among.push(gapOf(head, cursor));
+      continue;
+    }
     const gap = gapOf(head, cursor);
     if (gap.removed) removed.push(gap);
-    else if (cursor === undefined) unseen.push(gap);
-    else if (cursor !== head.headSeq) moved.push(gap);
+    else if (cursor !== head.headSeq || owed.has(head.conversationId)) moved.push(gap);
   }
   for (const id of cursors.keys()) if (!known.has(id)) removed.push(neverMine(id));
-  return [...removed, ...moved, ...unseen];
+  return [...removed, ...moved, ...unseen, ...leftUnseen.slice(0, recent - unseen.length)];
 }
 
 /** The `recent` conversations of {@link planSync} that the device has no cursor for. */
@@ -60,6 +69,8 @@ export const unseenOf = (
   planSync(heads, cursors, recent)
     .map(({ conversationId }) => conversationId)
     .filter((id) => !cursors.has(id));
+
+const NONE: ReadonlySet<ConversationId> = new Set();
 
 const hasLeft = ({ spans }: InboxHead): boolean => spans.at(-1)?.to !== undefined;
 

@@ -120,7 +120,10 @@ describe('SyncService', () => {
     expect(seqsOf(device, ONE)).toEqual([1, 2]);
     const fresh = world.connect(userOf(1), 'new device');
     await sync(fresh);
-    expect(fresh.pages).toEqual([]);
+    expect(fresh.pages[0]).toMatchObject({ summary: null, headSeq: 2, removed: true });
+    expect(seqsOf(fresh, ONE)).toEqual([0, 1, 2]);
+    await sync(fresh, { cursors: { [ONE]: 2 } });
+    expect(fresh.pages[1]).toMatchObject({ events: [], headSeq: 2, removed: true });
   });
 
   it("answers another's conversation and one that does not exist alike", async () => {
@@ -301,6 +304,29 @@ describe('SyncService', () => {
       world.inbox.mode = 'live';
       for (let n = 0; n < 500 && world.debts.size > 0; n++) await new Promise((go) => setTimeout(go, 20));
       expect(device.answers.at(-1)).toEqual({ event: 'resync', data: { conversationIds: [ONE] } });
+    });
+
+    it('tells afterwards whose summaries it could not give, and gives them although nothing moved', async () => {
+      await one.start([0, 1]);
+      await two.start([0, 1]);
+      await world.inbox.catchUp();
+      world.inbox.mode = 'down';
+      await one.say(0);
+      const device = world.connect(userOf(1));
+      await sync(device, { cursors: { [ONE]: 0, [TWO]: 0 } });
+      expect(device.pages).toMatchObject([{ conversationId: ONE, headSeq: 1, summary: null }]);
+      // Asked again before it can be told: still owed.
+      await sync(device, { cursors: { [ONE]: 1, [TWO]: 0 } });
+      expect(device.pages).toHaveLength(1);
+      world.inbox.mode = 'live';
+      for (let n = 0; n < 500 && world.debts.size > 0; n++) await new Promise((go) => setTimeout(go, 20));
+      expect(device.answers.at(-1)).toEqual({ event: 'resync', data: { conversationIds: [ONE] } });
+      await sync(device, { cursors: { [ONE]: 1, [TWO]: 0 } });
+      expect(device.pages.slice(1)).toMatchObject([
+        { conversationId: ONE, events: [], headSeq: 1, summary: { headSeq: 1 } },
+      ]);
+      await sync(device, { cursors: { [ONE]: 1, [TWO]: 0 } });
+      expect(device.pages).toHaveLength(2);
     });
   });
 });

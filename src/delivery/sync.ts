@@ -30,11 +30,18 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 type Cursors = ReadonlyMap<ConversationId, Seq>;
 
+const NONE: ReadonlySet<ConversationId> = new Set();
+
 interface Request {
   readonly connection: Connection;
+  readonly position: Position;
   readonly cursors: Cursors;
   readonly recent: number;
   readonly window: number;
+  /** Summaries that an earlier answer on this connection should have held. */
+  readonly owed: ReadonlySet<ConversationId>;
+  /** Those that this one should have held. */
+  readonly unsummarised: Set<ConversationId>;
 }
 
 /** Ends a `sync` whose device has gone: nobody is left to answer. */
@@ -120,11 +127,14 @@ export class SyncService {
     );
     const request: Request = {
       connection,
+      position,
       cursors: epochChanged.epochChanged === true ? new Map() : cursorsOf(data),
       recent: data.recent ?? SYNC_RECENT_DEFAULT,
       window: data.window ?? SYNC_WINDOW_DEFAULT,
+      owed: this.debts.summariesOwed(connection),
+      unsummarised: new Set(),
     };
-    await this.fill(pages, request, position);
+    await this.fill(pages, request);
     await pages.flush();
     this.metrics.syncEvents.observe(pages.events);
     const done = { epoch, position: formatPosition(position), ...epochChanged };
@@ -132,62 +142,71 @@ export class SyncService {
     return undefined;
   }
 
-  private async fill(pages: SyncPages, request: Request, position: Position): Promise<void> {
+  private async fill(pages: SyncPages, request: Request): Promise<void> {
+    const { position, connection } = request;
     const askedAt = performance.now();
     const passed = await this.inbox.hasPassed(position, SYNC_PROGRESS_WAIT_MS);
     this.metrics.syncWaitMs.observe(performance.now() - askedAt);
-    const heads = await this.inbox.heads(request.connection.userId);
+    const heads = await this.inbox.heads(connection.userId);
     if (passed && heads !== undefined) {
       await this.fillFromInbox(pages, request, heads);
     } else {
-      await this.fillFromLog(pages, request, heads ?? [], position);
+      await this.fillFromLog(pages, request, heads ?? []);
     }
   }
 
   private async fillFromInbox(
     pages: SyncPages,
-    { connection, cursors, recent, window }: Request,
+    request: Request,
     heads: readonly InboxHead[],
   ): Promise<void> {
+    const { connection, cursors, recent, window, owed, unsummarised } = request;
     const { userId } = connection;
-    const gaps = planSync(heads, cursors, recent);
+    const gaps = planSync(heads, cursors, recent, owed);
     for (let begin = 0; begin < gaps.length; begin += SYNC_SUMMARIES_MAX) {
       const some = gaps.slice(begin, begin + SYNC_SUMMARIES_MAX);
       const members = some.filter(({ removed }) => !removed).map(({ conversationId }) => conversationId);
       const summaries = await this.inbox.summaries(userId, members);
-      const read = (gap: Gap): Promise<SyncEntry | undefined> =>
-        this.inbox.read(userId, gap, cursors.get(gap.conversationId), window, summaries);
-      await this.fillEach(pages, some, read);
+      const read = async (gap: Gap): Promise<SyncEntry | undefined> => {
+        const { conversationId: id } = gap;
+        const entry = await this.inbox.read(userId, gap, cursors.get(id), window, summaries);
+        if (entry === undefined && owed.has(id)) unsummarised.add(id);
+        return entry;
+      };
+      await this.fillEach(pages, request, some, read);
     }
+    // What is without a summary now is so because the store went down meanwhile, or is behind this device.
+    if (unsummarised.size === 0) this.debts.paid(connection);
+    else this.debts.owe({ ...request, recent: 0, answered: NONE });
   }
 
   /**
    * Every cursor of the device, and those conversations it has no cursor for that the read models know of already.
    * What they do not know yet they owe, and the device is told by `resync` once they do.
    */
-  private async fillFromLog(
-    pages: SyncPages,
-    request: Request,
-    heads: readonly InboxHead[],
-    position: Position,
-  ): Promise<void> {
-    const { connection, cursors, recent, window } = request;
+  private async fillFromLog(pages: SyncPages, request: Request, heads: readonly InboxHead[]): Promise<void> {
+    const { connection, cursors, recent, window, owed, unsummarised } = request;
     const { userId } = connection;
+    for (const id of owed) unsummarised.add(id);
     const unseen = unseenOf(heads, cursors, recent);
     const ids = [...cursors.keys(), ...unseen];
     const read = (id: ConversationId): Promise<SyncEntry | undefined> =>
       this.fromLog.read(userId, id, cursors.get(id), window);
-    await this.fillEach(pages, ids, read);
-    if (recent > 0) this.debts.owe({ connection, position, cursors, recent, answered: new Set(unseen) });
+    await this.fillEach(pages, request, ids, read);
+    if (recent > 0 || unsummarised.size > 0) this.debts.owe({ ...request, answered: new Set(unseen) });
   }
 
   private async fillEach<T>(
     pages: SyncPages,
+    { unsummarised }: Request,
     items: readonly T[],
     read: (item: T) => Promise<SyncEntry | undefined>,
   ): Promise<void> {
     for await (const entry of mapInOrder(items, SYNC_READS_MAX, read)) {
-      if (entry !== undefined) await pages.add(entry);
+      if (entry === undefined) continue;
+      if (entry.summary !== null || entry.removed) unsummarised.delete(entry.conversationId);
+      else unsummarised.add(entry.conversationId);
+      await pages.add(entry);
     }
   }
 }

@@ -45,8 +45,6 @@ export type Entry =
       readonly seq: number;
       readonly found: boolean;
     }
-  /** The device knows nothing of the conversation any more: what it is given next may be old. */
-  | { readonly type: 'forgot'; readonly conversationId: string }
   | { readonly type: 'closed'; readonly socket: number; readonly code: number };
 
 /**

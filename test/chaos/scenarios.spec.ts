@@ -6,7 +6,7 @@ import { World } from './world/world';
 
 const SEED = Number(process.env['SEED'] ?? Date.now() % 1_000_000);
 /** Against a cluster that all of them share; the others, and the long forms, are for `npm run chaos`. */
-const SHORT = ['gateway-killed-before-ack', 'postgres-killed', 'sockets-reset'] as const;
+const SHORT = ['gateway-killed-before-ack', 'postgres-killed', 'sockets-reset', 'membership-races'] as const;
 
 it('has twenty misfortunes at least, each with a name of its own', () => {
   const names = SCENARIOS.map(({ name }) => name);

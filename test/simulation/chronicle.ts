@@ -60,12 +60,8 @@ export class Chronicle {
     return within && this.concerns(userId, seq);
   }
 
-  /**
-   * The first event between the two, both excluded, that a device is to have which has everything up to `after`. Nobody
-   * is told of a conversation that they had not heard of before they left it: what comes of it live is no beginning.
-   */
+  /** The first event between the two, both excluded, that a device is to have which has everything up to `after`. */
   firstOwed(userId: UserId, after: number, before: number): number | undefined {
-    if (!this.isMember(userId) && after < (this.joinedAt(userId) ?? 0)) return undefined;
     for (let seq = after + 1; seq < before; seq++) if (this.isVisible(userId, seq)) return seq;
     return undefined;
   }

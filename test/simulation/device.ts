@@ -41,8 +41,6 @@ class SlowOutbox extends MemoryOutboxStore {
   }
 }
 
-const REOPEN_MS = 1_000;
-
 interface Sent {
   readonly body: string;
   seq: number | undefined;
@@ -73,13 +71,8 @@ export class Device {
   readonly progress = new Map<string, number>();
   readonly sent = new Map<string, Sent>();
   readonly refused = new Set<string>();
-  /**
-   * Conversations whose members, title and counts this run was told, by their start or summed up in a sync, with
-   * the read cursor that the counts belong to.
-   */
-  introduced = new Map<string, number>();
-  /** From where on this run was handed every event, by conversation. */
-  first = new Map<string, number>();
+  /** Conversations whose members, title and counts this run was told, by their start or summed up in a sync. */
+  introduced = new Set<string>();
   /** Highest seq of each conversation that this run was handed. */
   private run = new Map<string, number>();
   private skipTo = new Map<string, number>();
@@ -111,8 +104,7 @@ export class Device {
     const outboxStore = new SlowOutbox(this.disk, write);
     this.stores = [cursorStore, outboxStore];
     this.run = new Map();
-    this.introduced = new Map();
-    this.first = new Map();
+    this.introduced = new Set();
     const dial = (socket: DeviceSocket): void => {
       this.sockets = [...this.sockets.filter(({ isOver }) => !isOver), socket];
       this.around.dial(this, socket);
@@ -185,7 +177,7 @@ export class Device {
       mine(({ conversationId, summary, limited }) => {
         // What was left out may have been a new title, and nobody could say.
         if (summary === null && limited) this.introduced.delete(conversationId);
-        if (summary !== null) this.introduced.set(conversationId, summary.readUpTo);
+        if (summary !== null) this.introduced.add(conversationId);
       }),
     );
     client.on(
@@ -200,7 +192,6 @@ export class Device {
       mine(({ conversationId, from }) => {
         trace.note(`device  ${this.name} skips to ${this.nameOf(conversationId)}/${from}`);
         this.skipTo.set(conversationId, from);
-        this.first.set(conversationId, from);
       }),
     );
     client.on(
@@ -236,8 +227,7 @@ export class Device {
     client.on(
       'stopped',
       mine(({ reason }) => {
-        if (reason === 'signedOut') this.openAgain();
-        else trace.broken('21 liveness', `${this.name} was stopped for good: ${reason}`);
+        trace.broken('21 liveness', `${this.name} was stopped for good: ${reason}`);
       }),
     );
     client.on(
@@ -246,18 +236,6 @@ export class Device {
         trace.note(`device  ${this.name} reports ${String(error)}`);
       }),
     );
-  }
-
-  /**
-   * An abandoned connection whose `auth` arrives late counts as the newer one, and the SDK stops for good on 4009, as
-   * the protocol says. Its user opens the application again.
-   */
-  private openAgain(): void {
-    this.around.trace.note(`device  ${this.name} was displaced by itself`);
-    this.kill(false);
-    this.around.time.after(REOPEN_MS, () => {
-      this.start();
-    });
   }
 
   private hear(frame: EventFrame): void {
@@ -272,8 +250,7 @@ export class Device {
       return;
     }
     this.run.set(conversationId, seq);
-    if (frame.event === 'conversation.started') this.introduced.set(conversationId, -1);
-    if (!this.first.has(conversationId)) this.first.set(conversationId, seq);
+    if (frame.event === 'conversation.started') this.introduced.add(conversationId);
     const had = this.progress.get(conversationId) ?? -1;
     // A new run begins where its saved cursor stood, which may be a little before what the last one was handed.
     if (seq <= had) return;

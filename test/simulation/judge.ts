@@ -39,10 +39,10 @@ function differenceOf(world: World, device: Device): string | undefined {
   if (client?.isConnected !== true) return 'is not connected';
   if (client.outboxSize > 0) return `has ${client.outboxSize} messages to send`;
   for (const chronicle of world.log.chronicles.values()) {
-    if (!chronicle.isMember(device.userId)) continue;
     const last = chronicle.lastVisible(device.userId);
     const had = device.progress.get(chronicle.id) ?? -1;
     if (had !== last) return `has ${chronicle.name} up to ${had}, not ${last}`;
+    if (!chronicle.isMember(device.userId)) continue;
     const local = client.conversations.get(chronicle.id);
     if (local === undefined) continue;
     const folded = fold(chronicle, device.userId);
@@ -70,7 +70,7 @@ function differenceInSummary(
   chronicle: Chronicle,
   folded: Folded,
   local: LocalConversation,
-  { userId, introduced, first }: Device,
+  { userId }: Device,
 ): string | undefined {
   const members = [...local.members.keys()].sort().join();
   if (members !== [...chronicle.memberIds].sort().join()) return `has other members, ${members}`;
@@ -80,10 +80,6 @@ function differenceInSummary(
   const between = [...folded.messages.keys()].some((seq) => seq > folded.readUpTo && seq <= local.readUpTo);
   if (local.readUpTo < folded.readUpTo || between)
     return `has read ${local.readUpTo}, not ${folded.readUpTo}`;
-  // Reading on among messages that a restarted device does not have cannot be counted there.
-  const isBlind =
-    local.readUpTo !== introduced.get(local.id) && local.readUpTo < (first.get(local.id) ?? 0) - 1;
-  if (isBlind) return undefined;
   const unread = unreadOf(chronicle, folded, userId);
   if (local.unread !== unread) return `counts ${local.unread} unread, not ${unread}`;
   return undefined;

@@ -83,9 +83,6 @@ export class SdkDevice implements ChaosDevice {
       });
       this.last.set(conversationId, Math.max(seq, this.last.get(conversationId) ?? -1));
     });
-    client.on('removed', ({ conversationId }) => {
-      journal.entries.push({ type: 'forgot', conversationId });
-    });
     client.on('limited', ({ conversationId, from, headSeq }) => {
       const page = { conversationId, from, headSeq, limited: true, removed: false };
       journal.entries.push({ type: 'page', socket: this.socket, ...page });

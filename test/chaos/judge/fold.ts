@@ -113,17 +113,6 @@ export function due(folded: FoldedConversation, userId: string, after: number, u
   return seqs;
 }
 
-/**
- * What a device owes no account of when this seq is the first it hears of a conversation, live and in no `sync`: all
- * up to what is returned. Its user was out of the conversation, by the read models, when it asked: what was before
- * they came back is history, to be scrolled back to; and all of it, when it is still being told that they left.
- */
-export function excusedUpTo({ spans }: FoldedConversation, userId: string, seq: number): number {
-  const span = spans.get(userId)?.find(({ from, to }) => from <= seq && seq <= to);
-  if (span === undefined) return -1;
-  return span.to === Infinity ? span.from - 1 : span.to;
-}
-
 /** Messages after the reader's cursor and joining that still stand: the definition of the unread count. */
 export function unreadOf({ events, spans, readUpTo, deleted }: FoldedConversation, userId: string): number {
   const joined = spans.get(userId)?.at(-1)?.from ?? Infinity;

@@ -1,5 +1,5 @@
 import { audienceOfBody, factOf, type Entry, type Journal } from '../journal';
-import { due, excusedUpTo, maySee, type FoldedConversation } from './fold';
+import { due, maySee, type FoldedConversation } from './fold';
 import type { Case, Violation } from './judge';
 
 type Seen = Extract<Entry, { type: 'seen' }>;
@@ -73,11 +73,6 @@ class PushOrder {
   take(entry: Entry): void {
     const isWire = this.journal.kind === 'wire';
     if (entry.type === 'ready' && isWire) this.last = new Map();
-    // What a resync left out of the pushes comes in a sync of its own, and pushes go on from there.
-    if (entry.type === 'forgot') {
-      this.last.delete(entry.conversationId);
-      this.got.delete(entry.conversationId);
-    }
     if (entry.type !== 'seen' || (isWire && entry.via === 'page')) return;
     const { conversationId, seq } = entry;
     const before = this.last.get(conversationId);
@@ -110,11 +105,7 @@ function judgeCompleteness(
       leftOut.push({ after: asked.get(entry.socket) ?? -1, before: entry.from });
     }
   }
-  const first = entries.find(
-    (entry) => (entry.type === 'seen' || entry.type === 'page') && entry.conversationId === conversationId,
-  );
-  const after = first?.type === 'seen' ? excusedUpTo(folded, userId, first.seq) : -1;
-  const missing = due(folded, userId, after, Infinity).filter(
+  const missing = due(folded, userId, -1, Infinity).filter(
     (seq) => !got.has(seq) && !leftOut.some(({ after, before }) => after < seq && seq < before),
   );
   if (missing.length === 0) return;

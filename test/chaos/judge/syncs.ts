@@ -1,5 +1,5 @@
 import type { Entry, Journal } from '../journal';
-import { due, excusedUpTo } from './fold';
+import { due } from './fold';
 import type { Case, Violation } from './judge';
 
 type Page = Extract<Entry, { type: 'page' }>;
@@ -93,11 +93,7 @@ function judgeSeam({ folded }: Case, { userId }: Journal, segment: Segment, say:
     const conversation = folded.get(id);
     if (conversation === undefined || segment.excused.has(id)) continue;
     const limited = segment.pages.find(({ conversationId, limited: is }) => is && conversationId === id);
-    const isNew = segment.cursors[id] === undefined && !segment.paged.has(id);
-    const known = isNew
-      ? excusedUpTo(conversation, userId, Math.min(...pushed))
-      : (segment.cursors[id] ?? -1);
-    const after = limited === undefined ? known : limited.from - 1;
+    const after = limited === undefined ? (segment.cursors[id] ?? -1) : limited.from - 1;
     const paged = segment.paged.get(id) ?? new Set();
     const missing = due(conversation, userId, after, Math.max(...pushed)).filter(
       (seq) => !pushed.has(seq) && !paged.has(seq),
