@@ -5,6 +5,7 @@ import pino from 'pino';
 import { AppModule } from './app.module';
 import type { Config } from './config/config';
 import { ParleyWsAdapter } from './gateway/parley-ws.adapter';
+import { Sockets } from './gateway/sockets';
 import { EDGE_OPTIONS, setUpEdge } from './http/edge';
 import { ExpiredSignIns } from './identity/expired-sign-ins';
 import { SystemClock } from './kernel/clock';
@@ -41,6 +42,8 @@ export async function startNode(config: Config): Promise<RunningNode> {
       places: stores.places,
       stop: async () => {
         app.get(HealthChecks).drain();
+        // Before anything else ends: whoever has not been sent away yet is served by all of the node.
+        await app.get(Sockets).drain();
         await observation.stop();
         await app.close();
         await stores.close();

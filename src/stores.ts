@@ -10,7 +10,9 @@ import { startEmbeddedPostgres } from '../embedded/postgres';
 import { LIVE_GROUP, LIVE_PROJECTIONS } from '../projections/live';
 import { Projector, type ProjectorOptions } from '../projections/runner/projector';
 import type { EventLog } from './application/ports/event-log';
+import { isTracing } from './application/ports/tracing';
 import type { Config } from './config/config';
+import { parseRedisUrl, placesOf } from './config/redis-url';
 import { EmbeddedEventLog } from './infrastructure/event-log/embedded/embedded-event-log';
 import { EsdbEventLog } from './infrastructure/event-log/esdb/esdb-event-log';
 import { Database } from './infrastructure/postgres/database';
@@ -109,7 +111,8 @@ async function open(
     places: {
       eventStore: place,
       postgres: placeOf(config, url),
-      redis: config.redisUrl === undefined ? 'none, this node is alone' : new URL(config.redisUrl).host,
+      redis:
+        config.redisUrl === undefined ? 'none, this node is alone' : placesOf(parseRedisUrl(config.redisUrl)),
     },
     startProjector: (observer = {}) => {
       const told = { log, metrics, progress, observer };
@@ -223,7 +226,7 @@ function startProjectorThread(
   { log, metrics, progress, observer }: Told,
 ): Closer {
   const thread = new ProjectorThread({
-    start: { databaseUrl, source },
+    start: { databaseUrl, source, traced: isTracing() },
     growth,
     log,
     metrics,

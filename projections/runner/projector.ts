@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EventLogUnavailable, type EventLog, type LogEvent } from '../../src/application/ports/event-log';
+import { beginStep, isTracing, type Step } from '../../src/application/ports/tracing';
 import { StoreUnavailable } from '../../src/application/ports/store-unavailable';
 import { CONVERSATION_STREAM_PREFIX } from '../../src/domain/conversation/streams';
 import type { Database } from '../../src/infrastructure/postgres/database';
@@ -226,6 +227,7 @@ export class Projector {
     const { database, schema = 'read' } = this.options;
     const { position } = taken;
     const reached = new Map([...positions].map(([name, known]) => [name, furthest(position, known)]));
+    const step = beginBatch(taken.events, lease.name);
     try {
       await database.transaction(async (client) => {
         // Sent in one go: a dozen round trips a batch would cost more than its rows. Nothing counts before COMMIT,
@@ -237,9 +239,11 @@ export class Projector {
         ]);
       });
     } catch (error) {
+      step?.end(error instanceof LeaseLost || error instanceof StoreUnavailable ? 'unavailable' : 'internal');
       if (error instanceof LeaseLost || error instanceof StoreUnavailable) throw error;
       throw new BatchFailed(taken.events, error);
     }
+    step?.end();
     this.succeeded(taken);
   }
 
@@ -287,6 +291,17 @@ export class Projector {
     const ceiling = Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** Math.min(this.failures++, 10));
     return ceiling / 2 + Math.random() * (ceiling / 2);
   }
+}
+
+/** Under the first of the events that somebody traces, linked to the others: one transaction served them all. */
+function beginBatch(events: readonly LogEvent[], group: string): Step | undefined {
+  if (!isTracing()) return undefined;
+  const traceparents = events.flatMap(({ metadata }) => {
+    const given: unknown = (metadata as { traceparent?: unknown } | undefined)?.traceparent;
+    return typeof given === 'string' ? [given] : [];
+  });
+  const attributes = { 'parley.group': group, 'parley.events': events.length };
+  return beginStep('project', 'consumer', traceparents, attributes);
 }
 
 async function pause(ms: number, signal: AbortSignal): Promise<void> {

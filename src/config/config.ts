@@ -1,3 +1,4 @@
+import type { AddressSet } from './address-set';
 import type { Limits } from '../protocol/limits';
 
 export type NodeRole = 'gateway' | 'projector' | 'worker';
@@ -27,6 +28,10 @@ export interface Config {
     readonly keyFile: string | undefined;
     readonly usersFile: string | undefined;
   };
+  /** Whose X-Forwarded-For says where a request comes from. */
+  readonly trustedProxies: AddressSet;
+  /** Whose `traceparent` decides whether a request is traced. */
+  readonly tracingCallers: AddressSet;
   readonly rateLimits: boolean;
   readonly jwtSecret: string;
   /** Taken as well as {@link jwtSecret}, and never used to sign. */

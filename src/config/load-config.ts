@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { NOBODY } from './address-set';
 import type { Config } from './config';
 import { SETTINGS, type Setting } from './settings';
 
@@ -71,6 +72,15 @@ function keptSecret(dataDir: string): string {
   return secret;
 }
 
+/** Nobody is believed anything unless it is said who. */
+const peersOf = ({
+  trustedProxies,
+  tracingCallers,
+}: Values): Pick<Config, 'trustedProxies' | 'tracingCallers'> => ({
+  trustedProxies: trustedProxies ?? NOBODY,
+  tracingCallers: tracingCallers ?? NOBODY,
+});
+
 /**
  * Reads and validates the whole environment once.
  * @throws ConfigurationError naming every variable that is wrong
@@ -120,6 +130,7 @@ export function loadConfig(environment: Environment): Config {
     roles: known.roles,
     eventStoreGrpcPort: values.eventStoreGrpcPort,
     eventStoreGrpcProtection: { host: grpcHost, certificateFile, keyFile, usersFile },
+    ...peersOf(values),
     rateLimits: known.rateLimits,
     jwtSecretSecond: values.jwtSecretSecond,
     jwtSecret: values.jwtSecret ?? keptSecret(known.dataDir),

@@ -1,6 +1,8 @@
 import { resolve } from 'node:path';
 import { DEFAULT_LIMITS, HEARTBEAT_MS, AUTH_TIMEOUT_MS } from '../protocol/limits';
+import { parseAddressSet } from './address-set';
 import type { NodeRole } from './config';
+import { parseRedisUrl } from './redis-url';
 
 /** One environment variable: how it is read, and what it is when absent. `parse` throws a sentence's end. */
 export interface Setting<T> {
@@ -53,6 +55,11 @@ function url(...protocols: readonly string[]): (text: string) => string {
   };
 }
 
+function redis(text: string): string {
+  parseRedisUrl(text);
+  return text;
+}
+
 function seconds(min: number, max: number): (text: string) => number {
   const parse = integer(min, max);
   return (text) => parse(text) * 1_000;
@@ -101,8 +108,8 @@ export const SETTINGS = {
   ),
   redisUrl: secretSetting(
     'REDIS_URL',
-    'Redis connection string; absent: this node knows of no others',
-    url('redis', 'rediss'),
+    'Redis connection string, or several of a Redis Cluster with commas between; absent: this node knows of no others',
+    redis,
   ),
   roles: setting(
     'ROLES',
@@ -139,6 +146,18 @@ export const SETTINGS = {
     undefined,
     'JSON file {"<user>": {"password": "…", "groups": ["$admins"]}}; absent: whoever reaches the door may do everything',
     (text) => resolve(text),
+  ),
+  trustedProxies: setting(
+    'TRUSTED_PROXIES',
+    undefined,
+    'addresses of the balancers before this node, whose X-Forwarded-For is believed: addresses, networks, loopback, private; absent: nobody',
+    parseAddressSet,
+  ),
+  tracingCallers: setting(
+    'TRACING_CALLERS',
+    undefined,
+    'addresses of services whose traceparent decides what is traced, written likewise; absent: nobody',
+    parseAddressSet,
   ),
   rateLimits: setting(
     'RATE_LIMITS',

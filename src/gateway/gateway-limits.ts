@@ -30,8 +30,12 @@ export interface GatewayLimits {
   readonly rateBreachesMax: number;
   /** Time without a refusal after which earlier ones are forgotten. */
   readonly rateBreachesForgottenMs: number;
-  /** `reconnect.afterMs` is spread evenly over this time. */
-  readonly reconnectSpreadMs: number;
+  /** A drain sends sockets away one after another over at most this time, and serves those whose turn has not come. */
+  readonly drainSpreadMs: number;
+  /** From one socket that is sent away to the next, while `drainSpreadMs` lets there be so much time. */
+  readonly drainStepMs: number;
+  /** `reconnect.afterMs` is at most this: a device is away for so long, and what is sent to it waits. */
+  readonly reconnectJitterMs: number;
   /** A drain takes this long at most. */
   readonly drainMs: number;
   /** A peer that does not answer our close frame is cut off after this time. */
@@ -54,7 +58,9 @@ export const GATEWAY_LIMITS_DEFAULT: GatewayLimits = {
   tickMs: 1_000,
   rateBreachesMax: 1_000,
   rateBreachesForgottenMs: 10_000,
-  reconnectSpreadMs: 5_000,
+  drainSpreadMs: 5_000,
+  drainStepMs: 10,
+  reconnectJitterMs: 100,
   drainMs: 8_000,
   closeTimeoutMs: 3_000,
 };

@@ -104,8 +104,9 @@ export class Sockets implements SessionHost, OnModuleDestroy {
   }
 
   /**
-   * Sends everybody away: `reconnect` with a time of each one's own, then close 1012; whoever is still there
-   * after `drainMs` is cut off. Called once; later calls wait for the same end.
+   * Sends everybody away, one after another: `reconnect`, then close 1012. Those whose turn has not come are served
+   * as ever: a device that had to stay away for its share of the spread would miss what is sent to it meanwhile.
+   * Whoever is still there after `drainMs` is cut off. Called once; later calls wait for the same end.
    */
   drain(): Promise<void> {
     this.drained ??= this.sendAway();
@@ -175,14 +176,9 @@ export class Sockets implements SessionHost, OnModuleDestroy {
   }
 
   private async sendAway(): Promise<void> {
-    const { drainMs, reconnectSpreadMs } = this.limits;
-    for (const session of this.sessions) {
-      const afterMs = Math.floor(Math.random() * reconnectSpreadMs);
-      void session.answer({ event: 'reconnect', data: { afterMs } });
-      session.close('draining');
-    }
+    const deadline = this.now() + this.limits.drainMs;
+    await this.closeInTurn();
     // From here on no socket brings receipts: what was accepted is what there is to write.
-    const deadline = this.now() + drainMs;
     const flushed = this.receipts.flush().catch((error: unknown) => {
       this.logger.warn({ err: error }, 'receipts were left to their devices');
     });
@@ -194,6 +190,21 @@ export class Sockets implements SessionHost, OnModuleDestroy {
     const tooLate = sleep(Math.max(0, deadline - this.now()), undefined, { signal }).catch(() => undefined);
     await Promise.race([flushed, tooLate]);
     waiting.abort();
+  }
+
+  /** In the order in which they came, which is no order of users or rooms. */
+  private async closeInTurn(): Promise<void> {
+    const { drainSpreadMs, drainStepMs, reconnectJitterMs } = this.limits;
+    const leaving = [...this.sessions];
+    const stepMs = Math.min(drainStepMs, drainSpreadMs / Math.max(1, leaving.length));
+    const beganAt = this.now();
+    for (const [n, session] of leaving.entries()) {
+      const waitMs = beganAt + n * stepMs - this.now();
+      if (waitMs >= 1) await sleep(waitMs);
+      const afterMs = Math.floor(Math.random() * (reconnectJitterMs + 1));
+      void session.answer({ event: 'reconnect', data: { afterMs } });
+      session.close('draining');
+    }
   }
 
   /** Presence is a hint (DESIGN.md section 1): a store that is down costs nobody anything. */

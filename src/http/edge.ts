@@ -9,7 +9,7 @@ import { Metrics } from '../observability/metrics';
 import { answerClientError } from './client-error';
 import { setUpDocuments } from './openapi';
 import { invalidInput } from './problem-exception';
-import { requestId, traceIdOf, traceparentOf, type EdgeRequest } from './request';
+import { addressOf, requestId, traceIdOf, traceparentOf, type EdgeRequest } from './request';
 import { webFolder } from './web-page';
 
 /** Room for what JSON puts around, and into, a message that just fits a frame. */
@@ -78,12 +78,19 @@ function refuseBrokenText(_request: unknown, _response: unknown, body: Buffer): 
   if (!isUtf8(body)) throw new Error('not UTF-8');
 }
 
-function measure(metrics: Metrics) {
+function measure(metrics: Metrics, { tracingCallers }: Config) {
   return (request: EdgeRequest, response: ServerResponse, next: Next): void => {
     const start = performance.now();
+    const decides = tracingCallers.has(addressOf(request));
+    request.isTracingCaller = decides;
     request.step = QUIET_PATHS.test(request.url ?? '')
       ? undefined
-      : beginRoot(request.method ?? '', traceparentOf(request), { 'parley.request': requestId(request) });
+      : beginRoot(
+          request.method ?? '',
+          traceparentOf(request),
+          { 'parley.request': requestId(request) },
+          decides,
+        );
     request.traceId = traceIdOf(request);
     response.on('finish', () => {
       // The template, never the path itself: a label that clients choose would grow without bound.
@@ -124,7 +131,8 @@ export function setUpEdge(app: NestExpressApplication): void {
   app.disable('x-powered-by');
   app.set('query parser', 'simple');
   app.set('etag', false);
-  app.use(nameRequest, measure(app.get(Metrics)), SECURITY_HEADERS);
+  app.set('trust proxy', (address: string) => config.trustedProxies.has(address));
+  app.use(nameRequest, measure(app.get(Metrics), config), SECURITY_HEADERS);
   app.enableCors(CORS);
   app.use(refuseNoHost, refuseForeignBody);
   app.useBodyParser('json', {

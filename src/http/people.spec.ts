@@ -1,5 +1,6 @@
 import { callInContract, ME, SIGN_IN, startHttpApp, type TestHttpApp } from '../../test/support/http-app';
 import { SetBlockCommand } from '../application/commands/commands';
+import { NOBODY, parseAddressSet, type AddressSet } from '../config/address-set';
 import { asConversationId, asMillis, asUserId } from '../kernel/ids';
 
 const ID = asConversationId('019a0000-0000-7000-8000-000000000001');
@@ -8,8 +9,9 @@ const AT = asMillis(1_790_000_000_000);
 
 describe('REST on people and nodes', () => {
   let http: TestHttpApp;
+  let proxies: AddressSet = NOBODY;
   beforeAll(async () => {
-    http = await startHttpApp();
+    http = await startHttpApp({ trustedProxies: { has: (address) => proxies.has(address) } });
   });
   afterAll(() => http.stop());
   beforeEach(() => {
@@ -69,6 +71,28 @@ describe('REST on people and nodes', () => {
       const answer = await call('POST', '/api/v1/auth/login', account);
       expect(answer.status).toBe(status);
       if (status !== 401) expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(1);
+    });
+
+    // Attempts are counted by name and address: whoever could choose theirs could guess for ever.
+    it.each<readonly [string, AddressSet, string | undefined, string]>([
+      ['a stranger says', NOBODY, '203.0.113.5', '127.0.0.1'],
+      ['a proxy says nothing', parseAddressSet('loopback'), undefined, '127.0.0.1'],
+      ['a proxy says', parseAddressSet('loopback'), '203.0.113.5', '203.0.113.5'],
+      [
+        'a proxy adds to what a stranger said',
+        parseAddressSet('loopback'),
+        '1.1.1.1, 203.0.113.5',
+        '203.0.113.5',
+      ],
+      ['two proxies say', parseAddressSet('loopback,10.0.0.0/8'), '203.0.113.5, 10.1.2.3', '203.0.113.5'],
+      ['another proxy says', parseAddressSet('10.0.0.0/8'), '203.0.113.5', '127.0.0.1'],
+      ['a proxy says nonsense', parseAddressSet('loopback'), 'x'.repeat(99), '127.0.0.1'],
+    ])('counts attempts by the address that %s', async (_what, trusted, forwardedFor, address) => {
+      proxies = trusted;
+      http.accounts['logIn']?.mockResolvedValue({ kind: 'unknown' });
+      await call('POST', '/api/v1/auth/login', account, { 'x-forwarded-for': forwardedFor });
+      expect(http.accounts['logIn']).toHaveBeenCalledWith(account.username, account.password, address);
+      proxies = NOBODY;
     });
 
     it('refreshes, or says to sign in again', async () => {

@@ -9,6 +9,7 @@ import { EsdbEventLog } from '../infrastructure/event-log/esdb/esdb-event-log';
 import { Database } from '../infrastructure/postgres/database';
 import { SystemClock } from '../kernel/clock';
 import { describeError } from '../observability/describe-error';
+import type { Tracing } from '../tracing';
 import type { FromThread, ThreadStart, ToThread } from './messages';
 import { PROJECTOR_CONNECTIONS_MAX } from './projector-thread';
 
@@ -54,7 +55,9 @@ const log = (level: 'info' | 'warn' | 'error') => (fields: object, message: stri
 };
 const LOG: ProjectorLog = { info: log('info'), warn: log('warn'), error: log('error') };
 
-function run(start: ThreadStart): void {
+async function run(start: ThreadStart): Promise<void> {
+  // The SDK is only loaded by a thread that wants it.
+  const tracing = start.traced ? (await import('../tracing.js')).startTracing(process.env) : undefined;
   const source = openSource(start);
   const database = new Database(start.databaseUrl, {
     connectionsMax: PROJECTOR_CONNECTIONS_MAX,
@@ -89,17 +92,23 @@ function run(start: ThreadStart): void {
   });
   parentPort?.on('message', (message: ToThread) => {
     if (message.kind === 'grown') source.growTo(message.position);
-    else void end(projector, database, source);
+    else void end(projector, database, source, tracing);
   });
   projector.start();
 }
 
 /** Without a port to listen to, and with nothing open, the thread ends by itself. */
-async function end(projector: Projector, database: Database, source: Source): Promise<void> {
+async function end(
+  projector: Projector,
+  database: Database,
+  source: Source,
+  tracing: Tracing | undefined,
+): Promise<void> {
   await projector.stop();
   await database.close();
   await source.close();
+  await tracing?.stop();
   parentPort?.close();
 }
 
-run(workerData as ThreadStart);
+void run(workerData as ThreadStart);

@@ -12,6 +12,8 @@ export type EventSource =
 export interface ThreadStart {
   readonly databaseUrl: string;
   readonly source: EventSource;
+  /** Spans of batches go to the collector that the process's environment names. */
+  readonly traced: boolean;
 }
 
 export type ToThread =

@@ -54,7 +54,7 @@ describe('ProjectorThread', () => {
   };
   const start = (): void => {
     thread = new ProjectorThread({
-      start: { databaseUrl: db.url, source: { kind: 'embedded', path: folder } },
+      start: { databaseUrl: db.url, source: { kind: 'embedded', path: folder }, traced: false },
       growth: { head: store.head, on: (listener) => store.onGrowth(listener) },
       log: { info: say, warn: say, error: say },
       metrics: { storeFailures: { inc: () => undefined }, postgresMs: { observe: () => statements++ } },

@@ -5,7 +5,7 @@ import { randomKills } from './random-kills';
 import { playScenario, type Outcome } from './run';
 import type { Scenario } from './scenario';
 import { SCENARIOS, scenarioOf } from './scenarios';
-import { World } from './world/world';
+import { World, type Topology } from './world/world';
 
 const BUILD = join(__dirname, '..', '..');
 const VIOLATIONS_SHOWN_MAX = 20;
@@ -24,8 +24,15 @@ const { values } = parseArgs({
     topology: { type: 'string', default: 'cluster' },
   },
 });
+const TOPOLOGIES: readonly Topology[] = ['single', 'cluster', 'fleet'];
 const SEED = Number(values.seed ?? Date.now() % 1_000_000);
 const FORM = values.short ? 'short' : 'long';
+
+function topologyOf(name: string): Topology {
+  const found = TOPOLOGIES.find((topology) => topology === name);
+  if (found === undefined) throw new Error(`--topology must be one of ${TOPOLOGIES.join(', ')}`);
+  return found;
+}
 
 function list(): void {
   const width = Math.max(...SCENARIOS.map(({ name }) => name.length));
@@ -89,7 +96,7 @@ async function main(): Promise<boolean> {
       ? [scenarioOf(values.only)]
       : minutes === undefined
         ? SCENARIOS
-        : [randomKills(values.topology === 'single' ? 'single' : 'cluster', minutes)];
+        : [randomKills(topologyOf(values.topology), minutes)];
   const until = Date.now() + (minutes ?? 0) * 60_000;
   let isKept = true;
   // `--only x --minutes m`: the same misfortune with ever other seeds for so long.

@@ -67,25 +67,56 @@ const throwSomebodyOut: Misfortune = async ({ crowd, random, pause }) => {
   await crowd.changeMember(room, person, 'in');
 };
 
+const standPostgres: Misfortune = async ({ world, random, pause }) => {
+  await world.postgres?.signal('SIGSTOP');
+  await pause(random() * 8_000);
+  await world.postgres?.signal('SIGCONT');
+};
+const killRedis: Misfortune = async ({ world, pause }) => {
+  await world.redis?.kill();
+  await pause(0, 4_000);
+  if (world.redis?.isRunning === false) await world.redis.run();
+};
+const standRedis: Misfortune = async ({ world, random, pause }) => {
+  world.redis?.signal('SIGSTOP');
+  await pause(random() * 8_000);
+  world.redis?.signal('SIGCONT');
+};
+const flushRedis: Misfortune = async ({ world }) => {
+  await world.redis?.command('FLUSHALL');
+};
+/** Between one gateway and Redis; the others go on with it. */
+const partRedis: Misfortune = async ({ world, random, pause }) => {
+  const line = pick(world.linesTo('redis'), random);
+  // In one direction only: what a subscriber no longer hears, nobody tells it.
+  Object.assign(line.blackHole, { toClient: true, toServer: random() < 0.5 });
+  await pause(500, 8_000);
+  line.heal();
+  line.cut();
+};
+
+const CLUSTER: readonly Misfortune[] = [
+  kill,
+  kill,
+  kill,
+  killTwo,
+  stand,
+  killEventStore,
+  standEventStore,
+  killPostgres,
+  resetDevices,
+  tearDevices,
+  cutStores,
+  loseAnswer,
+  blackHole,
+  throwSomebodyOut,
+  throwSomebodyOut,
+];
+
 const MISFORTUNES: Readonly<Record<Topology, readonly Misfortune[]>> = {
   single: [kill, kill, stand, resetDevices, tearDevices, throwSomebodyOut],
-  cluster: [
-    kill,
-    kill,
-    kill,
-    killTwo,
-    stand,
-    killEventStore,
-    standEventStore,
-    killPostgres,
-    resetDevices,
-    tearDevices,
-    cutStores,
-    loseAnswer,
-    blackHole,
-    throwSomebodyOut,
-    throwSomebodyOut,
-  ],
+  cluster: CLUSTER,
+  fleet: [...CLUSTER, stand, standPostgres, killRedis, standRedis, flushRedis, flushRedis, partRedis],
 };
 
 /** Minutes of whatever may happen, in an order that nobody chose: `npm run chaos -- --minutes 10`. */

@@ -28,7 +28,7 @@ export async function playScenario(
 ): Promise<Outcome> {
   const random = randomFrom(options.seed);
   const crowd = await Crowd.gather({
-    urls: world.gateways.map((_gateway, n) => world.urlOf(n)),
+    urls: world.urls,
     random,
     people: scenario.people ?? PEOPLE_DEFAULT,
     rooms: scenario.rooms ?? ROOMS_DEFAULT,
@@ -51,7 +51,9 @@ export async function playScenario(
       const settledMs = performance.now() - healedAt;
       const evidence = await crowd.evidence(log);
       // A receipt that was said again late comes while people are asked: then devices know more than this log.
-      if (await crowd.isAtRest()) return { verdict: judge(evidence), settledMs, waitedFor: crowd.waitedFor };
+      if (!(await crowd.isAtRest())) continue;
+      await world.verify();
+      return { verdict: judge(evidence), settledMs, waitedFor: crowd.waitedFor };
     }
   } finally {
     await crowd.leave();

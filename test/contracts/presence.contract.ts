@@ -140,6 +140,54 @@ export function presenceContract(name: string, open: () => Promise<OpenedPresenc
       expect((await store.get([ann]))[0]?.lastSeenAt).toBe(before);
     });
 
+    it('goes on as it was when a device comes back in time: the invisible are never seen', async () => {
+      const phone = (sessionId: string): SessionKey => ({
+        ...session(sessionId),
+        deviceId: asDeviceId('phone'),
+      });
+      await store.set(phone('1'), 'invisible', 'here, really');
+      // Its node died, or the network changed: the next socket comes before anybody misses the first.
+      await store.beat(phone('2'));
+      await store.leave(phone('1'));
+      await store.leave(phone('2'));
+      await opened.advance(PRESENCE_GRACE_MS - 1_000);
+      await store.beat(phone('3'));
+      await store.beat(phone('3'));
+      expect(await announced()).toEqual([]);
+      expect((await store.get([ann]))[0]).toMatchObject({ status: 'offline', lastSeenAt: undefined });
+      await store.set(phone('3'), 'busy', 'tea');
+      await store.leave(phone('3'));
+      await store.beat(phone('4'));
+      expect(await announced()).toEqual(['busy']);
+      expect(await store.get([ann])).toMatchObject([{ status: 'busy', customStatus: 'tea' }]);
+    });
+
+    it('goes on as it was also when another device was there meanwhile', async () => {
+      const phone = (sessionId: string): SessionKey => ({
+        ...session(sessionId),
+        deviceId: asDeviceId('phone'),
+      });
+      await store.set(session('laptop'), 'away');
+      await store.set(phone('1'), 'busy', 'tea');
+      await store.leave(phone('1'));
+      await store.beat(phone('2'));
+      expect(await announced()).toEqual(['away', 'busy', 'away', 'busy']);
+      expect(await store.get([ann])).toMatchObject([{ status: 'busy', customStatus: 'tea' }]);
+    });
+
+    it('begins anew when a device comes back too late, and on other devices', async () => {
+      await store.set(session('1'), 'busy', 'tea');
+      await store.beat(session('2'));
+      expect(await store.get([ann])).toMatchObject([{ status: 'online' }]);
+      await store.leave(session('2'));
+      await store.leave(session('1'));
+      await opened.advance(PRESENCE_GRACE_MS + 1_000);
+      await store.beat({ ...session('3'), deviceId: session('1').deviceId });
+      const [seen] = await store.get([ann]);
+      expect(seen).toMatchObject({ status: 'online' });
+      expect(seen).not.toHaveProperty('customStatus');
+    });
+
     it('shows an online session that nobody touches as away, until somebody does', async () => {
       await store.beat(session('1'));
       await store.beat(session('1'), 'idle');

@@ -3,8 +3,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { validateServerFrame } from '../support/contract-validator';
 import { Cluster, portOf } from '../support/cluster';
-import { ClusterCrowd } from '../support/cluster-crowd';
+import { ClusterCrowd, type Delivery } from '../support/cluster-crowd';
 import { RawDevice, type Frame } from '../support/raw-device';
+import { MachineUse } from '../support/machine-use';
 import { describeWithRedis } from '../support/redis-server';
 import { call, registerUser, type TestUser } from '../support/rest';
 import { eventually } from '../support/sdk-device';
@@ -24,6 +25,8 @@ const ROUNDS = Number(process.env['CLUSTER_ROUNDS'] ?? 1);
 const DEVICES_EACH = 4;
 /** Each starts several nodes; with the machine to itself one takes two seconds, on a bad day twenty. */
 const PATIENCE_MS = 600_000;
+/** Under load before a roll, for comparison. */
+const STEADY_MS = 8_000;
 /** Well below the rate at which frames of one socket are refused. */
 const HINT_AGAIN_MS = 200;
 /** A node tells Redis its sockets again at once when it is back, and a lost subscription within twenty seconds. */
@@ -32,6 +35,16 @@ const run = promisify(execFile);
 const tell = (text: string): void => {
   process.stderr.write(`${text}\n`);
 };
+
+const seconds = (ms: number): string => (ms / 1_000).toFixed(1);
+/** Median, 99th part and the worst, in milliseconds. */
+function shares(values: readonly number[]): string {
+  const sorted = [...values].sort((a, b) => a - b);
+  const at = (share: number): string => (sorted[Math.floor(sorted.length * share)] ?? 0).toFixed(1);
+  return `p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, worst ${at(0.999_999)} ms`;
+}
+const told = (deliveries: readonly Delivery[]): string =>
+  `${deliveries.length} deliveries, ${shares(deliveries.map(({ ms }) => ms))}`;
 
 describeWithRedis(`three gateways, two projectors (${SOCKETS} sockets, ${RATE} messages/s)`, () => {
   let cluster: Cluster;
@@ -251,9 +264,13 @@ describeWithRedis(`three gateways, two projectors (${SOCKETS} sockets, ${RATE} m
     async () => {
       const talking = await gather();
       talking.talk(RATE);
-      await sleep(1_000);
-      const before = talking.latencies.length;
+      await sleep(STEADY_MS);
+      tell(`before the roll: ${told(talking.deliveries)}`);
+      talking.deliveries = [];
+      talking.moves = [];
       for (const watched of talking.devices) watched.lost = 0;
+      const use = new MachineUse();
+      const startedAt = performance.now();
       const old = gateways;
       gateways = [];
       for (const gateway of old) {
@@ -266,14 +283,21 @@ describeWithRedis(`three gateways, two projectors (${SOCKETS} sockets, ${RATE} m
         projectors.push(await cluster.node('projector,worker'));
         expect(await cluster.drain(projector)).toBe(0);
       }
+      const rolledMs = performance.now() - startedAt;
+      const used = use.told();
       await talking.settle();
-      const during = talking.latencies.slice(before).sort((a, b) => a - b);
-      const at = (share: number): string => (during[Math.floor(during.length * share)] ?? 0).toFixed(1);
       const messages = await talking.check();
       tell(
-        `${messages} messages, ${during.length} deliveries during the roll: ` +
-          `p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, worst ${at(0.999_999)} ms`,
+        `during the roll of ${seconds(rolledMs)} s (${messages} messages in all): ${told(talking.deliveries)}`,
       );
+      for (const circumstance of ['both there', 'sender away', 'receiver away'] as const) {
+        const some = talking.deliveries.filter((one) => one.circumstance === circumstance);
+        tell(`  ${circumstance}: ${told(some)}`);
+      }
+      const { moves } = talking;
+      tell(`  ${used}`);
+      tell(`  ${moves.length} moves: away ${shares(moves.map((move) => move.awayMs))}`);
+      tell(`  then catching up ${shares(moves.map((move) => move.catchUpMs))}`);
       const reconnects = talking.devices.map(({ lost }) => lost);
       expect(reconnects).toEqual(reconnects.map(() => 1));
       await verify();

@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { InMemorySpanExporter, SimpleSpanProcessor, type ReadableSpan } from '@opentelemetry/sdk-trace-base';
+import { NOBODY, parseAddressSet, type AddressSet } from '../../src/config/address-set';
 import { startTracing, type Tracing } from '../../src/tracing';
 import { RawDevice } from '../support/raw-device';
 import { call, registerUser, type TestUser } from '../support/rest';
 import { eventually } from '../support/sdk-device';
 import { startTestNode, type TestNode } from '../support/test-node';
 
-const SENT = ['frame message.send', 'command SendMessage', 'append', 'feed MessageSent', 'push'];
+const SENT = ['frame message.send', 'command SendMessage', 'append', 'feed MessageSent', 'push', 'project'];
 
 /** A whole node with the SDK as main sets it up, and an exporter that keeps what it gets. */
 describe('traces', () => {
@@ -18,6 +19,7 @@ describe('traces', () => {
   let a: RawDevice;
   let b: RawDevice;
   let conversationId: string;
+  let callers: AddressSet = NOBODY;
 
   const record = (sampler?: string): void => {
     exporter = new InMemorySpanExporter();
@@ -45,7 +47,7 @@ describe('traces', () => {
   beforeAll(async () => {
     // All of them, whatever the ratio says when nothing is said.
     process.env['OTEL_TRACES_SAMPLER'] = 'always_on';
-    node = await startTestNode();
+    node = await startTestNode({ tracingCallers: { has: (address) => callers.has(address) } });
     [ann, bob] = await Promise.all([registerUser(node.url, 'ann'), registerUser(node.url, 'bob')]);
     [a, b] = await Promise.all([
       RawDevice.signIn(node.url, ann.token),
@@ -57,6 +59,8 @@ describe('traces', () => {
   afterEach(async () => {
     await tracing?.stop();
     tracing = undefined;
+    callers = NOBODY;
+    process.env['OTEL_TRACES_SAMPLER'] = 'always_on';
   });
   afterAll(async () => {
     delete process.env['OTEL_TRACES_SAMPLER'];
@@ -77,12 +81,14 @@ describe('traces', () => {
     expect(parentOf('append')).toBe(idOf('command SendMessage'));
     expect(parentOf('feed MessageSent')).toBe(idOf('command SendMessage'));
     expect(parentOf('push')).toBe(idOf('feed MessageSent'));
+    expect(parentOf('project')).toBe(idOf('command SendMessage'));
     expect(byName.get('command SendMessage')?.attributes['parley.conversation']).toBe(conversationId);
     expect(byName.get('frame message.send')?.attributes['enduser.id']).toBe(ann.id);
   });
 
-  it('go on with the trace of a REST caller, which stands in the metadata of the event', async () => {
+  it('go on with the trace of a REST caller who is trusted, which stands in the metadata of the event', async () => {
     record();
+    callers = parseAddressSet('loopback');
     const traceId = randomUUID().replaceAll('-', '');
     const body = { content: { type: 'text', body: 'over REST' }, clientMessageId: randomUUID() };
     const headers = { traceparent: `00-${traceId}-00f067aa0ba902b7-01` };
@@ -96,8 +102,38 @@ describe('traces', () => {
     expect(request?.attributes).toMatchObject({ 'http.response.status_code': 201, 'enduser.id': ann.id });
   });
 
-  it('respect a caller who says that nothing shall be recorded', async () => {
+  it('are not made because a stranger says so, and name the trace they named when they are made', async () => {
+    // Nothing by itself: whatever is recorded was asked for.
+    process.env['OTEL_TRACES_SAMPLER'] = 'parentbased_always_off';
+    record('parentbased_always_off');
+    const traceId = randomUUID().replaceAll('-', '');
+    const headers = { traceparent: `00-${traceId}-00f067aa0ba902b7-01` };
+    const path = `/api/v1/conversations/${conversationId}/messages`;
+    const post = async (): Promise<void> => {
+      const body = { content: { type: 'text', body: 'pushy' }, clientMessageId: randomUUID() };
+      const answer = await call(node.url, 'POST', path, { token: ann.token, body, headers });
+      const { seq } = answer.body as { seq: number };
+      await b.waitFor(({ event, data }) => event === 'message.sent' && data['seq'] === seq, 'the push');
+    };
+    await post();
+    // Neither the request, nor what its event sets off.
+    await send('after it');
+    expect(exporter.getFinishedSpans()).toEqual([]);
+    process.env['OTEL_TRACES_SAMPLER'] = 'always_on';
+    await tracing?.stop();
+    record('always_on');
+    await post();
+    const route = 'POST /api/v1/conversations/:id/messages';
+    const trace = await traceWith([route, ...SENT.slice(1)]);
+    const request = trace.find(({ name }) => name === route);
+    expect(request?.parentSpanContext).toBeUndefined();
+    expect(request?.spanContext().traceId).not.toBe(traceId);
+    expect(request?.links.map(({ context }) => context.traceId)).toEqual([traceId]);
+  });
+
+  it('respect a trusted caller who says that nothing shall be recorded', async () => {
     record();
+    callers = parseAddressSet('loopback');
     const body = { content: { type: 'text', body: 'unsampled' }, clientMessageId: randomUUID() };
     const headers = { traceparent: '00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-00' };
     const path = `/api/v1/conversations/${conversationId}/messages`;

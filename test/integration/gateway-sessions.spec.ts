@@ -328,6 +328,29 @@ describe('a drain', () => {
     await gateway.stop();
   });
 
+  it('goes on serving those whose turn has not come', async () => {
+    const gateway = await startGateway({ gateway: { drainStepMs: 4_000 } });
+    const [first, second] = [await gateway.device(), await gateway.device()];
+    const drained = gateway.sockets.drain();
+    await first.waitForClose();
+    expect((await second.request('ping')).event).toBe('pong');
+    expect(gateway.backstage.flushed).toBe(0);
+    expect(await second.waitForClose()).toEqual({ code: 1012, reason: 'draining' });
+    await drained;
+    expect(gateway.backstage.flushed).toBe(1);
+    await gateway.stop();
+  });
+
+  it('takes as long as it may, however many there are', async () => {
+    const gateway = await startGateway({ gateway: { drainStepMs: 60_000, drainSpreadMs: 500 } });
+    const devices = await Promise.all(Array.from({ length: 5 }, () => gateway.device()));
+    await gateway.sockets.drain();
+    expect(await Promise.all(devices.map((device) => device.waitForClose()))).toEqual(
+      devices.map(() => ({ code: 1012, reason: 'draining' })),
+    );
+    await gateway.stop();
+  });
+
   it('ends in time even if a peer does not answer', async () => {
     const gateway = await startGateway({ gateway: { drainMs: 200 } });
     const device = await RawDevice.open(gateway.url);

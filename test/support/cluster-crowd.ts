@@ -5,6 +5,22 @@ import { connectedDevice, eventually, signUp, type SdkDevice } from './sdk-devic
 /** A device comes and goes for this long at most after the faults are over. */
 const CATCH_UP_MS = 90_000;
 
+/** What kept a delivery waiting, as far as a device can tell. */
+export type Circumstance = 'both there' | 'sender away' | 'receiver away';
+
+export interface Delivery {
+  readonly ms: number;
+  readonly circumstance: Circumstance;
+}
+
+/** One way of a device from one node to another. */
+export interface Move {
+  /** From the loss of the connection to the next `ready`. */
+  readonly awayMs: number;
+  /** From there until it has all it missed. */
+  readonly catchUpMs: number;
+}
+
 interface Watched {
   readonly device: SdkDevice;
   readonly room: string;
@@ -13,6 +29,10 @@ interface Watched {
   readonly seqs: number[];
   /** Times the connection was lost. */
   lost: number;
+  /** Connected, and in sync since. */
+  isLive: boolean;
+  lostAt: number;
+  backAt: number;
 }
 
 interface Pair {
@@ -25,9 +45,10 @@ interface Pair {
 export class ClusterCrowd {
   /** Room → keys of acknowledged messages with their seq. */
   readonly acknowledged = new Map<string, Map<string, number>>();
-  /** From sending to the device of the other one having it, in ms of this process. */
-  readonly latencies: number[] = [];
-  private readonly sentAt = new Map<string, number>();
+  /** From sending to the device of the other one having it. */
+  deliveries: Delivery[] = [];
+  moves: Move[] = [];
+  private readonly sent = new Map<string, { readonly at: number; readonly live: boolean }>();
   private readonly failures: unknown[] = [];
   private talking: Promise<void> | undefined;
   private pending: Promise<void>[] = [];
@@ -115,16 +136,39 @@ export class ClusterCrowd {
   }
 
   private watch(device: SdkDevice, room: string): Watched {
-    const watched: Watched = { device, room, seen: [], seqs: [], lost: 0 };
+    const watched: Watched = {
+      device,
+      room,
+      seen: [],
+      seqs: [],
+      lost: 0,
+      isLive: true,
+      lostAt: 0,
+      backAt: 0,
+    };
     device.client.on('message.sent', ({ conversationId, clientMessageId, seq, by }) => {
       if (conversationId !== room) return;
       watched.seen.push(clientMessageId);
       watched.seqs.push(seq);
-      const at = this.sentAt.get(clientMessageId);
-      if (at !== undefined && by !== device.userId) this.latencies.push(performance.now() - at);
+      const sent = this.sent.get(clientMessageId);
+      if (sent === undefined || by === device.userId) return;
+      const wasAway = !watched.isLive || watched.lostAt > sent.at || watched.backAt > sent.at;
+      const circumstance = !sent.live ? 'sender away' : wasAway ? 'receiver away' : 'both there';
+      this.deliveries.push({ ms: performance.now() - sent.at, circumstance });
     });
     device.client.on('disconnected', () => {
       watched.lost += 1;
+      if (watched.isLive) watched.lostAt = performance.now();
+      watched.isLive = false;
+    });
+    device.client.on('connected', () => {
+      watched.backAt = performance.now();
+    });
+    device.client.on('synced', () => {
+      if (watched.isLive) return;
+      const { lostAt, backAt } = watched;
+      watched.isLive = true;
+      this.moves.push({ awayMs: backAt - lostAt, catchUpMs: performance.now() - backAt });
     });
     device.client.on('stopped', (stopped) => {
       if (!this.stopping) this.failures.push(stopped);
@@ -138,9 +182,9 @@ export class ClusterCrowd {
     for (let n = 0; !this.stopping; n++) {
       const due = begun + (n * 1_000) / perSecond;
       if (due > performance.now()) await sleep(due - performance.now());
-      const { device, room } = devices[n % devices.length] as Watched;
+      const { device, room, isLive } = devices[n % devices.length] as Watched;
       const { message, acked } = device.client.send({ conversationId: room }, `word ${++this.count}`);
-      this.sentAt.set(message.clientMessageId, performance.now());
+      this.sent.set(message.clientMessageId, { at: performance.now(), live: isLive });
       const told = acked.then(
         ({ clientMessageId, seq }) => {
           this.acknowledged.get(room)?.set(clientMessageId, seq);

@@ -6,6 +6,7 @@ import type { NestExpressApplication } from '@nestjs/platform-express';
 import { AccessTokens, type AccessClaims } from '../../src/application/ports/access-tokens';
 import { UserDirectory } from '../../src/application/ports/user-directory';
 import { RateLimits } from '../../src/application/ports/rate-limits';
+import { NOBODY } from '../../src/config/address-set';
 import { CONFIG, type Config } from '../../src/config/config';
 import { EDGE_OPTIONS, setUpEdge } from '../../src/http/edge';
 import { HttpModule } from '../../src/http/http.module';
@@ -37,6 +38,13 @@ type Fake = Record<string, jest.Mock>;
 const fake = (...methods: string[]): Fake => Object.fromEntries(methods.map((name) => [name, jest.fn()]));
 
 /** REST alone, over real HTTP on a free port; what lies beneath is faked, per test. */
+const DEFAULTS = {
+  rateLimits: true,
+  limits: DEFAULT_LIMITS,
+  trustedProxies: NOBODY,
+  tracingCallers: NOBODY,
+};
+
 export async function startHttpApp(config: Partial<Config> = {}) {
   const fakes = {
     commands: fake('execute'),
@@ -50,7 +58,7 @@ export async function startHttpApp(config: Partial<Config> = {}) {
     health: new HealthChecks(),
   };
   const providers: Provider[] = [
-    { provide: CONFIG, useValue: { rateLimits: true, limits: DEFAULT_LIMITS, ...config } },
+    { provide: CONFIG, useValue: { ...DEFAULTS, ...config } },
     { provide: Clock, useClass: SystemClock },
     { provide: AccessTokens, useClass: OneToken },
     { provide: RateLimits, useValue: new MemoryRateLimits() },

@@ -33,17 +33,19 @@ export function describeWithRedis(name: string, suite: () => void): void {
 /** A redis-server of the test's own, on a free port of the loopback, with nothing on disk. */
 export class RedisServer {
   private child: ChildProcess | undefined;
+  /** Where members of a cluster find each other; kept over restarts, as they remember it. */
+  busPort: number | undefined;
 
   private constructor(
     readonly port: number,
     private readonly folder: string,
-    private readonly isCluster: boolean,
+    private readonly mode: 'alone' | 'cluster' | 'member',
   ) {}
 
-  /** @param mode `cluster`: a Redis Cluster of one node, which refuses what lies in two slots */
-  static async start(mode: 'alone' | 'cluster' = 'alone'): Promise<RedisServer> {
+  /** @param mode `cluster`: a Redis Cluster of one node, which refuses what lies in two slots; `member`: of several */
+  static async start(mode: 'alone' | 'cluster' | 'member' = 'alone'): Promise<RedisServer> {
     const folder = await mkdtemp(join(tmpdir(), 'parley-redis-'));
-    const server = new RedisServer(await freePort(), folder, mode === 'cluster');
+    const server = new RedisServer(await freePort(), folder, mode);
     await server.run();
     return server;
   }
@@ -55,7 +57,11 @@ export class RedisServer {
   /** Starts it (again), empty. */
   async run(): Promise<void> {
     const settings = ['--port', this.port, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'];
-    const cluster = this.isCluster ? ['--cluster-enabled', 'yes', '--cluster-port', await freePort()] : [];
+    this.busPort ??= this.mode === 'alone' ? 0 : await freePort();
+    const cluster =
+      this.mode === 'alone'
+        ? []
+        : ['--cluster-enabled', 'yes', '--cluster-port', this.busPort, '--cluster-node-timeout', 2_000];
     const args = [...settings, '--dir', this.folder, ...cluster].map(String);
     this.child = spawn('redis-server', args, { stdio: 'ignore' });
     const deadline = Date.now() + START_TIMEOUT_MS;
@@ -63,6 +69,10 @@ export class RedisServer {
       if (Date.now() > deadline) throw new Error(`redis-server is not ready on ${this.port}`);
       await sleep(POLL_MS);
     }
+  }
+
+  get isRunning(): boolean {
+    return this.child?.exitCode === null && this.child.signalCode === null;
   }
 
   signal(signal: NodeJS.Signals): void {
@@ -95,13 +105,78 @@ export class RedisServer {
 
   private async answers(): Promise<boolean> {
     try {
-      if (!this.isCluster) return (await this.command('PING')) === 'PONG';
+      if (this.mode !== 'cluster') return (await this.command('PING')) === 'PONG';
       const info = String(await this.command('CLUSTER', 'INFO'));
       if (info.includes('cluster_slots_assigned:0'))
         await this.command('CLUSTER', 'ADDSLOTSRANGE', 0, 16_383);
       return info.includes('cluster_state:ok');
     } catch {
       return false;
+    }
+  }
+}
+
+const SLOTS = 16_384;
+const MEMBERS = 3;
+
+/** A Redis Cluster of three masters, each with a third of the slots. */
+export class RedisServerCluster {
+  private constructor(readonly servers: readonly RedisServer[]) {}
+
+  static async start(): Promise<RedisServerCluster> {
+    const servers = await Promise.all(Array.from({ length: MEMBERS }, () => RedisServer.start('member')));
+    const [first] = servers as [RedisServer];
+    for (const [n, server] of servers.entries()) {
+      const from = Math.floor((n * SLOTS) / MEMBERS);
+      await server.command('CLUSTER', 'ADDSLOTSRANGE', from, Math.floor(((n + 1) * SLOTS) / MEMBERS) - 1);
+      if (server !== first) {
+        await first.command('CLUSTER', 'MEET', '127.0.0.1', server.port, server.busPort ?? 0);
+      }
+    }
+    const cluster = new RedisServerCluster(servers);
+    await cluster.whole();
+    return cluster;
+  }
+
+  get url(): string {
+    return this.servers.map(({ url }) => url).join(',');
+  }
+
+  /** Starts those that were killed, again, and empty; resolves when all know all. */
+  async run(): Promise<void> {
+    await Promise.all(this.servers.filter(({ isRunning }) => !isRunning).map((server) => server.run()));
+    await this.whole();
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    for (const server of this.servers) server.signal(signal);
+  }
+
+  async kill(): Promise<void> {
+    await Promise.all(this.servers.map((server) => server.kill()));
+  }
+
+  /** On all of them, as FLUSHALL wants it, or where it leads to: SPUBLISH. @returns the first good answer */
+  async command(name: string, ...args: (string | number)[]): Promise<unknown> {
+    const answers = await Promise.allSettled(this.servers.map((server) => server.command(name, ...args)));
+    const good = answers.find(({ status }) => status === 'fulfilled');
+    if (good?.status === 'fulfilled') return good.value;
+    throw (answers[0] as PromiseRejectedResult).reason;
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.servers.map((server) => server.stop()));
+  }
+
+  private async whole(): Promise<void> {
+    const deadline = Date.now() + START_TIMEOUT_MS;
+    const isWhole = async (server: RedisServer): Promise<boolean> => {
+      const info = String(await server.command('CLUSTER', 'INFO').catch(() => ''));
+      return info.includes('cluster_state:ok') && info.includes(`cluster_size:${MEMBERS}`);
+    };
+    while (!(await Promise.all(this.servers.map(isWhole))).every(Boolean)) {
+      if (Date.now() > deadline) throw new Error('the Redis Cluster does not come together');
+      await sleep(POLL_MS);
     }
   }
 }

@@ -29,7 +29,10 @@ export interface SessionKey {
 
 /** Hints only (DESIGN.md section 1): every entry expires by itself, nothing waits for this on the message path. */
 export abstract class PresenceStore {
-  /** Called at connect and with every heartbeat; the session counts as present for PRESENCE_TTL_MS. */
+  /**
+   * Called at connect and with every heartbeat; the session counts as present for PRESENCE_TTL_MS. A new one begins
+   * with the status of the last one of its device, if that still counts, or left within PRESENCE_GRACE_MS.
+   */
   abstract beat(session: SessionKey, activity?: Activity): Promise<void>;
   abstract set(session: SessionKey, status: OwnStatus, customStatus?: string): Promise<void>;
   /** The session ended; `offline` is announced PRESENCE_GRACE_MS later unless another one is there. */

@@ -29,9 +29,15 @@ export function recordWith(newTracer: Tracer | undefined): void {
   tracer = newTracer;
 }
 
+/** Whether anybody records: what only a trace wants need not be gathered otherwise. */
+export const isTracing = (): boolean => tracer !== undefined;
+
 /** The trace id of a valid `traceparent`. */
 export const traceIdOf = (traceparent: string | undefined): string | undefined =>
   contextOf(traceparent)?.traceId;
+
+/** The same trace, which nobody is asked to record. */
+export const withoutSampling = (traceparent: string): string => `${traceparent.slice(0, -2)}00`;
 
 export type StepKind = 'server' | 'internal' | 'producer' | 'consumer';
 const KINDS: Readonly<Record<StepKind, SpanKind>> = {
@@ -79,16 +85,19 @@ export class Step {
 /**
  * The first step of this process: under the caller's trace when `traceparent` names one, else of a new trace,
  * which the sampler may leave out. undefined: nobody records it.
+ * @param decides whether the caller's word on recording counts; else theirs is only linked to
  */
 export function beginRoot(
   name: string,
   traceparent: string | undefined,
   attributes: Attributes,
+  decides = true,
 ): Step | undefined {
   if (tracer === undefined) return undefined;
   const remote = contextOf(traceparent);
-  const parent = remote === undefined ? ROOT_CONTEXT : trace.setSpanContext(ROOT_CONTEXT, remote);
-  return recorded(tracer.startSpan(name, { kind: SpanKind.SERVER, attributes }, parent));
+  const parent = remote === undefined || !decides ? ROOT_CONTEXT : under(remote);
+  const links = remote === undefined || decides ? [] : [{ context: remote }];
+  return recorded(tracer.startSpan(name, { kind: SpanKind.SERVER, attributes, links }, parent));
 }
 
 /** A step after another; undefined when that one was not recorded, or nobody records. */

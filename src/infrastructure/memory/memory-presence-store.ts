@@ -10,7 +10,7 @@ import {
   type SessionKey,
 } from '../../application/ports/presence';
 import { Clock } from '../../kernel/clock';
-import type { Millis, UserId } from '../../kernel/ids';
+import type { DeviceId, Millis, UserId } from '../../kernel/ids';
 
 /** Users who are gone and whose last time of being seen is remembered; the first to go is forgotten first. */
 export const LAST_SEEN_USERS_MAX = 100_000;
@@ -18,6 +18,7 @@ export const LAST_SEEN_USERS_MAX = 100_000;
 export const SWEEP_MS = 1_000;
 
 interface Entry {
+  readonly deviceId: DeviceId;
   status: OwnStatus;
   customStatus: string | undefined;
   /** When `status` was set: the later one speaks for sessions that are equally present. */
@@ -28,8 +29,16 @@ interface Entry {
   isIdle: boolean;
 }
 
+/** What a device last said of itself, for its next session. */
+interface Said {
+  readonly status: OwnStatus;
+  readonly customStatus: string | undefined;
+  readonly until: number;
+}
+
 interface Person {
   readonly sessions: Map<string, Entry>;
+  readonly said: Map<DeviceId, Said>;
   lastSeenAt: Millis | undefined;
   /** What was last announced. */
   status: PresenceStatus;
@@ -61,6 +70,7 @@ export class MemoryPresenceStore extends PresenceStore implements OnModuleDestro
     const { person, entry, now } = this.entryOf(session);
     entry.expiresAt = now + PRESENCE_TTL_MS;
     entry.isIdle = activity === 'idle';
+    remember(person, entry, entry.expiresAt);
     this.settle(session.userId, person, now, true);
     return Promise.resolve();
   }
@@ -74,6 +84,7 @@ export class MemoryPresenceStore extends PresenceStore implements OnModuleDestro
       isIdle: false,
       expiresAt: now + PRESENCE_TTL_MS,
     });
+    remember(person, entry, entry.expiresAt);
     this.settle(session.userId, person, now, true);
     return Promise.resolve();
   }
@@ -83,6 +94,7 @@ export class MemoryPresenceStore extends PresenceStore implements OnModuleDestro
     const entry = person?.sessions.get(sessionId);
     if (person === undefined || entry === undefined) return Promise.resolve();
     const now = this.clock.now();
+    remember(person, entry, now + PRESENCE_GRACE_MS);
     const others = [...person.sessions.values()].some((other) => other !== entry && !other.hasLeft);
     // The last one stays for the grace, as it was: a reconnect within it is nobody's news.
     if (others) person.sessions.delete(sessionId);
@@ -128,25 +140,33 @@ export class MemoryPresenceStore extends PresenceStore implements OnModuleDestro
     for (const [userId, person] of this.people) this.settle(userId, person, now, false);
   }
 
-  private entryOf({ userId, sessionId }: SessionKey): { person: Person; entry: Entry; now: Millis } {
+  private entryOf({ userId, deviceId, sessionId }: SessionKey): {
+    person: Person;
+    entry: Entry;
+    now: Millis;
+  } {
     const now = this.clock.now();
     let person = this.people.get(userId);
     if (person === undefined) {
       person = {
         sessions: new Map(),
+        said: new Map(),
         lastSeenAt: this.lastSeen.get(userId),
         status: 'offline',
         customStatus: undefined,
       };
       this.people.set(userId, person);
     }
+    const before = person.said.get(deviceId);
     // Somebody is there again: what remains of sessions that have left must not speak for them.
     for (const [id, entry] of person.sessions) if (entry.hasLeft) person.sessions.delete(id);
     let entry = person.sessions.get(sessionId);
     if (entry === undefined) {
       entry = {
-        status: 'online',
-        customStatus: undefined,
+        deviceId,
+        // It goes on as it was: who is invisible would show with every reconnect otherwise.
+        status: before?.status ?? 'online',
+        customStatus: before?.customStatus,
         setAt: now,
         expiresAt: now,
         hasLeft: false,
@@ -163,6 +183,7 @@ export class MemoryPresenceStore extends PresenceStore implements OnModuleDestro
    */
   private settle(userId: UserId, person: Person, now: Millis, isSign: boolean): void {
     for (const [id, { expiresAt }] of person.sessions) if (expiresAt <= now) person.sessions.delete(id);
+    for (const [id, { until }] of person.said) if (until <= now) person.said.delete(id);
     const best = mostPresent(person.sessions.values());
     const visible = best === undefined ? 'invisible' : shown(best);
     const status: PresenceStatus = visible === 'invisible' ? 'offline' : visible;
@@ -199,6 +220,11 @@ export class MemoryPresenceStore extends PresenceStore implements OnModuleDestro
   private announce(view: PresenceView): void {
     for (const listener of [...this.listeners]) listener(view);
   }
+}
+
+function remember({ said }: Person, { deviceId, status, customStatus }: Entry, until: number): void {
+  if (status === 'online' && customStatus === undefined) said.delete(deviceId);
+  else said.set(deviceId, { status, customStatus, until });
 }
 
 const shown = ({ status, isIdle }: Entry): OwnStatus => (status === 'online' && isIdle ? 'away' : status);

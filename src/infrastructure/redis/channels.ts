@@ -14,11 +14,9 @@ export class Channels {
   private readonly endUp: () => void;
 
   constructor(private readonly link: RedisLink) {
-    for (const event of ['smessageBuffer', 'messageBuffer']) {
-      link.subscriber.on(event, (channel: Buffer, payload: Buffer) => {
-        this.handlers.get(channel.toString())?.(payload);
-      });
-    }
+    link.onHeard((channel, payload) => {
+      this.handlers.get(channel)?.(payload);
+    });
     this.endUp = link.onUp(() => {
       void this.subscribeAll();
     });
@@ -33,7 +31,7 @@ export class Channels {
     this.handlers.set(channel, handler);
     if (!this.link.isUp) throw new RedisUnavailable('redis is down');
     try {
-      await this.link.subscriber[this.link.words.subscribe](channel);
+      await this.link.subscribe(channel);
     } catch (error) {
       throw new RedisUnavailable((error as Error).message, { cause: error });
     }
@@ -41,7 +39,7 @@ export class Channels {
 
   unsubscribe(channel: string): void {
     if (!this.handlers.delete(channel) || !this.link.isUp) return;
-    this.link.subscriber[this.link.words.unsubscribe](channel).catch(() => undefined);
+    this.link.unsubscribe(channel).catch(() => undefined);
   }
 
   /** Rejects with RedisUnavailable when nobody can be told. */
@@ -55,7 +53,7 @@ export class Channels {
 
   /** Resolves when everything published before has been heard. */
   async settled(): Promise<void> {
-    await this.link.subscriber.ping();
+    await this.link.settled();
   }
 
   close(): void {
@@ -66,10 +64,9 @@ export class Channels {
   /** One channel a command: of sharded channels each may be in a slot of its own. */
   private async subscribeAll(): Promise<void> {
     const channels = [...this.handlers.keys()];
-    const { subscribe } = this.link.words;
     for (let begin = 0; begin < channels.length; begin += RESUBSCRIBE_MAX) {
       const some = channels.slice(begin, begin + RESUBSCRIBE_MAX).filter((name) => this.handlers.has(name));
-      await Promise.allSettled(some.map((channel) => this.link.subscriber[subscribe](channel)));
+      await Promise.allSettled(some.map((channel) => this.link.subscribe(channel)));
     }
   }
 }

@@ -39,5 +39,13 @@ export const rateKey = (rule: string, key: string): string =>
 
 /** A channel: what one node is told by others. */
 export const nodeChannel = (node: string): string => `${PREFIX}:{n:${node}}:mail`;
+/** Channels: what a node writes to itself, to know that it still hears; one in each slot it listens to for others. */
+export const beaconChannels = (node: string, isCluster: boolean): readonly string[] => [
+  `${PREFIX}:{n:${node}}:beacon`,
+  // Changes of presence come from the servers of the partitions, each over a connection of its own.
+  ...(isCluster
+    ? Array.from({ length: PRESENCE_PARTITIONS }, (_, n) => `${presenceTag(n)}:beacon:${node}`)
+    : []),
+];
 /** A channel: what all nodes are told. */
 export const everyNodeChannel = `${PREFIX}:{n:all}:mail`;

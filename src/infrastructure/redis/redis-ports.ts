@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { Beacon } from './beacon';
 import { Channels } from './channels';
 import { NodeMail } from './node-mail';
 import { RedisEphemeralBus } from './redis-ephemeral-bus';
@@ -27,14 +28,19 @@ export interface RedisPortsOptions {
   readonly shiftMs?: () => number;
 }
 
-/** Everything of a node that is in Redis, over its two connections. Does not wait for Redis. */
+/** Everything of a node that is in Redis, over its own connections. Does not wait for Redis. */
 export function openRedis({ url, socketsPerUserMax, log, shiftMs = () => 0 }: RedisPortsOptions): RedisPorts {
   const link = new RedisLink(url, log);
   const channels = new Channels(link);
-  const deaf = (): void => {
-    link.reconnectSubscriber();
-  };
-  const mail = new NodeMail(randomUUID(), channels, deaf, log);
+  const mail = new NodeMail(randomUUID(), channels, log);
+  const beacon = new Beacon(channels, {
+    node: mail.node,
+    isCluster: link.isCluster,
+    deaf: () => {
+      link.reconnectSubscribers();
+    },
+    log,
+  });
   const directory = new RedisSocketDirectory(link, mail, { socketsPerUserMax, shiftMs });
   const presence = new RedisPresenceStore(link, channels, { shiftMs });
   const rates = new RedisRateLimits(link, { shiftMs, now: () => performance.now() + shiftMs() });
@@ -51,6 +57,7 @@ export function openRedis({ url, socketsPerUserMax, log, shiftMs = () => 0 }: Re
       presence.close();
       directory.close();
       mail.close();
+      beacon.close();
       channels.close();
       link.close();
     },

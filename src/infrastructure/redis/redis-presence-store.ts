@@ -80,9 +80,9 @@ export class RedisPresenceStore extends PresenceStore {
     return this.tell('set', own);
   }
 
-  override leave({ userId, sessionId }: SessionKey): Promise<void> {
+  override async leave({ userId, deviceId, sessionId }: SessionKey): Promise<void> {
     this.own.delete(sessionId);
-    return this.script.run(userId, { op: 'leave', sessionId });
+    await this.script.run(userId, { op: 'leave', deviceId, sessionId });
   }
 
   /** What was last told of them, which is behind their sessions' expiry by one sweep at most. */
@@ -173,12 +173,22 @@ export class RedisPresenceStore extends PresenceStore {
     return own;
   }
 
-  private tell(op: 'beat' | 'set', own: Own): Promise<void> {
-    const { session, status, customStatus, setAt, activity } = own;
+  private async tell(op: 'beat' | 'set', own: Own): Promise<void> {
+    const { session, status, customStatus, activity } = own;
+    const { sessionId, deviceId } = session;
+    // A session's first beat brings no time: it goes on as the one before it on the same device.
+    const setAt = own.setAt;
     // By our clock, and only of use after a flush: which of two equally present sessions spoke last.
     if (setAt === 0 || op === 'set') own.setAt = Date.now();
-    const { sessionId } = session;
-    return this.script.run(session.userId, { op, sessionId, status, customStatus, setAt, activity });
+    const change = { op, sessionId, deviceId, status, customStatus, activity };
+    const said = await this.script.run(session.userId, {
+      ...change,
+      setAt: op === 'set' ? own.setAt : setAt,
+    });
+    // What it has said itself meanwhile counts more.
+    if (setAt === 0 && op === 'beat' && said !== undefined && own.status === status) {
+      Object.assign(own, said);
+    }
   }
 
   private heard(userId: UserId, payload: string): void {

@@ -57,7 +57,7 @@ export const CROWD_SCENARIOS: readonly Scenario[] = [
     topology: 'single',
     wrapper: ['bash', '-c', 'ulimit -n 160; exec "$0" "$@"'],
     play: async (stage) => {
-      const port = Number(new URL(stage.world.urlOf(0)).port);
+      const port = Number(new URL(stage.world.urls[0] ?? '').port);
       for (let n = stage.form === 'short' ? 1 : 3; n > 0; n--) {
         await stage.acknowledged(30);
         const idlers = Array.from({ length: 300 }, () =>

@@ -1,4 +1,5 @@
 import type { ChildProcess } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import {
@@ -63,7 +64,22 @@ export class PostgresServer {
     while (this.isRunning) await sleep(10);
   }
 
+  /** To the postmaster and all its sessions: a machine that stands still, or goes on. */
+  async signal(signal: 'SIGSTOP' | 'SIGCONT'): Promise<void> {
+    const pid = this.postmaster?.pid;
+    if (pid === undefined || !this.isRunning) return;
+    const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '');
+    for (const one of [pid, ...children.split(' ').filter(Boolean).map(Number)]) {
+      try {
+        process.kill(one, signal);
+      } catch {
+        // A session that has just ended.
+      }
+    }
+  }
+
   async close(): Promise<void> {
+    await this.signal('SIGCONT');
     if (this.isRunning) this.postmaster?.kill('SIGQUIT');
     while (this.isRunning) await sleep(10);
     await endOrphan(this.cluster.folder, silent);

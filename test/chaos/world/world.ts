@@ -1,15 +1,23 @@
+import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { Client } from 'pg';
 import { endOrphan } from '../../../embedded/postgres/orphan';
+import { Balancer } from '../../support/balancer';
 import { FaultProxy } from '../../support/fault-proxy';
+import { RedisServer } from '../../support/redis-server';
 import { freePort } from '../../support/server-process';
 import { PostgresServer } from './postgres-server';
 import { Program, type Environment } from './program';
 
-/** `single`: one process on embedded stores, as `npm start` is. `cluster`: every part a process of its own. */
-export type Topology = 'single' | 'cluster';
+/**
+ * `single`: one process on embedded stores, as `npm start` is. `cluster`: every part a process of its own. `fleet`:
+ * the same with a third gateway, a third projector that is a worker, too, Redis, and one balancer before all.
+ */
+export type Topology = 'single' | 'cluster' | 'fleet';
 
 export interface WorldOptions {
   readonly topology: Topology;
@@ -32,8 +40,11 @@ export interface Node {
   /** Between the node and its stores; embedded ones have no line. */
   readonly toEventStore: FaultProxy | undefined;
   readonly toPostgres: FaultProxy | undefined;
+  /** Of a gateway in a fleet. */
+  readonly toRedis: FaultProxy | undefined;
 }
 
+const run = promisify(execFile);
 const NODE_UP = 'Parley is up';
 const STORE_UP = 'event store ';
 
@@ -43,6 +54,8 @@ export class World {
   readonly projectors: Node[] = [];
   eventStore: Program | undefined;
   postgres: PostgresServer | undefined;
+  redis: RedisServer | undefined;
+  private balancer: Balancer | undefined;
   /** Straight to the event store, past all lines: for the judge. */
   logUrl = '';
   private readonly proxies: FaultProxy[] = [];
@@ -72,17 +85,47 @@ export class World {
     return this.gateways.flatMap(({ door }) => (door === undefined ? [] : [door]));
   }
 
-  /** All lines that lead to the event store, or to Postgres. */
-  linesTo(store: 'eventStore' | 'postgres'): readonly FaultProxy[] {
-    return this.nodes.flatMap(({ toEventStore, toPostgres }) => {
-      const line = store === 'eventStore' ? toEventStore : toPostgres;
+  /** All lines that lead to one store. */
+  linesTo(store: 'eventStore' | 'postgres' | 'redis'): readonly FaultProxy[] {
+    return this.nodes.flatMap(({ toEventStore, toPostgres, toRedis }) => {
+      const line = { eventStore: toEventStore, postgres: toPostgres, redis: toRedis }[store];
       return line === undefined ? [] : [line];
     });
   }
 
-  /** Where devices connect to; undefined without that gateway. */
-  urlOf(gateway: number): string {
-    return `http://127.0.0.1:${this.gateways[gateway]?.door?.port ?? 0}`;
+  /** Where devices connect to: the balancer, or each gateway's own door. */
+  get urls(): readonly string[] {
+    return this.balancer === undefined
+      ? this.doors.map(({ port }) => `http://127.0.0.1:${port}`)
+      : [this.balancer.url];
+  }
+
+  /** Asked past all lines. */
+  async query<Row extends object>(sql: string): Promise<Row[]> {
+    const { postgres } = this;
+    if (postgres === undefined) throw new Error('Postgres is not a process of its own here');
+    const client = new Client({ connectionString: postgres.urlAt(postgres.port) });
+    client.on('error', () => undefined);
+    await client.connect();
+    try {
+      return (await client.query<Row>(sql)).rows;
+    } finally {
+      await client.end();
+    }
+  }
+
+  /** `npm run verify`: folds the log and compares it with the read models. @throws Error with what it printed */
+  async verify(): Promise<void> {
+    const { postgres } = this;
+    if (postgres === undefined) return;
+    const script = join(this.options.build, 'tools', 'verify', 'main.js');
+    const env = {
+      PATH: process.env['PATH'] ?? '',
+      DATA_DIR: join(this.folder, 'verify'),
+      EVENTSTORE_URL: this.logUrl,
+      DATABASE_URL: postgres.urlAt(postgres.port),
+    };
+    await run(process.execPath, [script], { env });
   }
 
   /** The wall clocks of all nodes. */
@@ -99,6 +142,9 @@ export class World {
     }
     for (const { program } of this.nodes) program.signal('SIGCONT');
     this.eventStore?.signal('SIGCONT');
+    await this.postgres?.signal('SIGCONT');
+    this.redis?.signal('SIGCONT');
+    if (this.redis?.isRunning === false) await this.redis.run();
     if (this.eventStore?.isRunning === false) await this.eventStore.start();
     if (this.postgres?.isRunning === false) await this.postgres.start();
     for (const { program } of this.nodes) if (!program.isRunning) await program.start();
@@ -111,7 +157,9 @@ export class World {
     if (this.options.topology === 'single') {
       await endOrphan(join(this.folder, 'node-1', 'postgres', 'cluster'), () => undefined);
     }
+    await this.balancer?.stop();
     for (const proxy of this.proxies) await proxy.close();
+    await this.redis?.stop();
     await rm(this.folder, { recursive: true, force: true, maxRetries: 5 });
   }
 
@@ -138,22 +186,38 @@ export class World {
     });
     await this.eventStore.start();
     this.postgres = await PostgresServer.open(join(this.folder, 'postgres'));
+    const isFleet = this.options.topology === 'fleet';
+    if (isFleet) this.redis = await RedisServer.start();
     const secret = randomBytes(32).toString('hex');
-    const projectors = Array.from({ length: this.options.projectors ?? 2 }, (_, n) => `projector-${n + 1}`);
-    for (const name of ['gateway-1', 'gateway-2', ...projectors]) {
-      const isGateway = name.startsWith('gateway');
+    for (const [name, roles] of this.namesAndRoles(isFleet)) {
+      const isGateway = roles === 'gateway';
       const toEventStore = await this.proxy(port);
       const toPostgres = await this.proxy(this.postgres.port);
+      const toRedis = isGateway && this.redis !== undefined ? await this.proxy(this.redis.port) : undefined;
       const environment = {
-        ROLES: isGateway ? 'gateway' : 'projector',
+        ROLES: roles,
         JWT_SECRET: secret,
         EVENTSTORE_URL: `esdb://127.0.0.1:${toEventStore.port}?tls=false`,
         DATABASE_URL: this.postgres.urlAt(toPostgres.port),
+        ...(toRedis === undefined ? {} : { REDIS_URL: `redis://127.0.0.1:${toRedis.port}` }),
       };
-      const lines = { hasDoor: isGateway, toEventStore, toPostgres };
+      const lines = { hasDoor: isGateway, toEventStore, toPostgres, toRedis };
       (isGateway ? this.gateways : this.projectors).push(await this.node(name, environment, lines));
     }
     await this.startAll();
+    if (!isFleet) return;
+    this.balancer = await Balancer.start(this.options.random);
+    for (const { port: door } of this.doors) this.balancer.add(door);
+  }
+
+  private namesAndRoles(isFleet: boolean): readonly (readonly [string, string])[] {
+    const named = (role: string, count: number): string[] =>
+      Array.from({ length: count }, (_, n) => `${role}-${n + 1}`);
+    const projectors = named('projector', this.options.projectors ?? (isFleet ? 3 : 2));
+    return [
+      ...named('gateway', isFleet ? 3 : 2).map((name) => [name, 'gateway'] as const),
+      ...projectors.map((name) => [name, isFleet ? 'projector,worker' : 'projector'] as const),
+    ];
   }
 
   /** One after the other: the first one migrates. */
@@ -168,6 +232,7 @@ export class World {
       readonly hasDoor: boolean;
       readonly toEventStore?: FaultProxy;
       readonly toPostgres?: FaultProxy;
+      readonly toRedis?: FaultProxy | undefined;
     },
   ): Promise<Node> {
     const port = await freePort();
@@ -194,6 +259,7 @@ export class World {
       door: lines.hasDoor ? await this.proxy(port) : undefined,
       toEventStore: lines.toEventStore,
       toPostgres: lines.toPostgres,
+      toRedis: lines.toRedis,
     };
   }
 

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { nodeChannel, presenceDueKeyOf } from '../../../src/infrastructure/redis/keys';
+import { Beacon } from '../../../src/infrastructure/redis/beacon';
+import { beaconChannels, nodeChannel, presenceDueKeyOf } from '../../../src/infrastructure/redis/keys';
 import { NodeMail } from '../../../src/infrastructure/redis/node-mail';
 import { COMMANDS_MAX, RedisUnavailable } from '../../../src/infrastructure/redis/redis-link';
 import {
@@ -89,18 +90,26 @@ describeWithRedis('bounds of what a node asks of redis', () => {
   it('notices that it hears nothing any more, and listens anew', async () => {
     const name = randomUUID();
     const told: string[] = [];
-    const log = { warn: (message: string) => told.push(message) };
     let calls = 0;
-    const deaf = (): void => {
-      calls++;
-      node.link.reconnectSubscriber();
-    };
-    const mail = new NodeMail(name, node.channels, deaf, log, { beaconMs: 20, deafMs: 500 });
+    const beacon = new Beacon(node.channels, {
+      node: name,
+      isCluster: false,
+      log: { warn: (message: string) => told.push(message) },
+      deaf: () => {
+        calls++;
+        node.link.reconnectSubscribers();
+      },
+      beaconMs: 20,
+      deafMs: 500,
+    });
+    const mail = new NodeMail(name, node.channels, { warn: () => undefined });
     const heard: unknown[] = [];
     mail.on('topic', (head) => heard.push(head));
     await node.settled();
-    // As if the server had dropped the subscription without a word.
-    await node.link.subscriber.sunsubscribe(nodeChannel(name));
+    // As if the server had dropped the subscriptions without a word.
+    for (const channel of [...beaconChannels(name, false), nodeChannel(name)]) {
+      await node.link.unsubscribe(channel);
+    }
     await eventually('a new connection', () => calls > 0);
     const letter = JSON.stringify({ from: 'another', topic: 'topic', head: 1 });
     await eventually('a letter', async () => {
@@ -108,6 +117,7 @@ describeWithRedis('bounds of what a node asks of redis', () => {
       return heard.length > 0;
     });
     expect(told).toContain('nothing is heard from redis any more: subscribing anew');
+    beacon.close();
     mail.close();
   });
 });

@@ -41,6 +41,7 @@ describeWithRedis('ChangePresenceScript', () => {
   const beat = (sessionId: string, status: OwnStatus = 'online', setAt = 0): PresenceChange => ({
     op: 'beat',
     sessionId,
+    deviceId: `device-${sessionId}`,
     status,
     customStatus: undefined,
     setAt,
@@ -75,18 +76,18 @@ describeWithRedis('ChangePresenceScript', () => {
     shift.ms = 5_000;
     await script.run(ann, beat('2'));
     expect(Number(await due())).toBe(first);
-    await script.run(ann, { op: 'leave', sessionId: '1' });
+    await script.run(ann, { op: 'leave', deviceId: 'device-1', sessionId: '1' });
     expect(Number(await due())).toBeGreaterThanOrEqual(first + 5_000);
-    await script.run(ann, { op: 'leave', sessionId: '2' });
+    await script.run(ann, { op: 'leave', deviceId: 'device-2', sessionId: '2' });
     expect(Number(await due())).toBeLessThan(first + 5_000 - PRESENCE_TTL_MS + PRESENCE_GRACE_MS + 5_000);
   });
 
   it('does not bring a session back that has left', async () => {
     await script.run(ann, beat('1'));
-    await script.run(ann, { op: 'leave', sessionId: '1' });
-    await script.run(ann, { op: 'leave', sessionId: '1' });
+    await script.run(ann, { op: 'leave', deviceId: 'device-1', sessionId: '1' });
+    await script.run(ann, { op: 'leave', deviceId: 'device-1', sessionId: '1' });
     shift.ms = PRESENCE_GRACE_MS + 1;
-    await script.run(ann, { op: 'leave', sessionId: '1' });
+    await script.run(ann, { op: 'leave', deviceId: 'device-1', sessionId: '1' });
     expect(await heard()).toEqual(['online|', 'offline|']);
   });
 
@@ -99,6 +100,7 @@ describeWithRedis('ChangePresenceScript', () => {
   it('lets the later word speak for sessions that are equally present', async () => {
     const set = (sessionId: string, customStatus: string): PresenceChange => ({
       op: 'set',
+      deviceId: `device-${sessionId}`,
       sessionId,
       status: 'online',
       customStatus,

@@ -3,16 +3,15 @@ import { ephemeralBusContract, presenceContract } from '../../contracts/presence
 import { rateLimitsContract } from '../../contracts/rate-limits.contract';
 import { SOCKETS_MAX, socketDirectoryContract } from '../../contracts/socket-directory.contract';
 import { redisNode } from '../../support/redis-ports';
-import { describeWithRedis, RedisServer } from '../../support/redis-server';
+import { describeWithRedis, RedisServer, RedisServerCluster } from '../../support/redis-server';
 
 Logger.overrideLogger(false);
 
-// In a cluster of one node: whatever lies in two slots is refused there, as it would be in a real one.
-describe.each(['alone', 'cluster'] as const)('redis, %s', (mode) => {
+describe.each(['alone', 'three masters'] as const)('redis, %s', (mode) => {
   describeWithRedis(`contracts over redis (${mode})`, () => {
-    let server: RedisServer;
+    let server: RedisServer | RedisServerCluster;
     beforeAll(async () => {
-      server = await RedisServer.start(mode);
+      server = mode === 'alone' ? await RedisServer.start() : await RedisServerCluster.start();
     });
     afterAll(async () => {
       await server.stop();
