@@ -2,7 +2,8 @@ import { SOCKET_ENTRY_TTL_MS } from '../../../application/ports/socket-directory
 import type { SessionKey } from '../../../application/ports/presence';
 import { socketsKey } from '../keys';
 import { luaNow, LuaScript } from '../lua-script';
-import { COMMAND_TIMEOUT_MS, type RedisLink } from '../redis-link';
+import { COMMAND_TIMEOUT_MS } from '../connections';
+import type { RedisLink } from '../redis-link';
 
 /**
  * How much later another socket of the device must have been opened for a register to give way to it. An age is told
