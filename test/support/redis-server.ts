@@ -142,6 +142,10 @@ export class RedisServerCluster {
     return this.servers.map(({ url }) => url).join(',');
   }
 
+  get isRunning(): boolean {
+    return this.servers.every(({ isRunning }) => isRunning);
+  }
+
   /** Starts those that were killed, again, and empty; resolves when all know all. */
   async run(): Promise<void> {
     await Promise.all(this.servers.filter(({ isRunning }) => !isRunning).map((server) => server.run()));

@@ -24,13 +24,19 @@ describe.each([
     let a: TestRedisNode;
     let b: TestRedisNode;
 
-    beforeEach(async () => {
+    beforeAll(async () => {
       server = await start();
+    });
+    beforeEach(async () => {
       [a, b] = await Promise.all([redisNode(server.url, 3), redisNode(server.url, 3)]);
     });
     afterEach(async () => {
       a.close();
       b.close();
+      // What a test killed and did not start again.
+      if (!server.isRunning) await server.run();
+    });
+    afterAll(async () => {
       await server.stop();
     });
     const settled = async (): Promise<void> => {
