@@ -1,5 +1,5 @@
 import { Floor, type FloorKind } from './floors/floor';
-import { Server, type Build } from './load/server';
+import { Server, type Build, type ServerSetup } from './load/server';
 import type { Options } from './options';
 import { Ejabberd } from './peers/ejabberd';
 import type { Case, Metrics, Surroundings } from './scenario';
@@ -42,8 +42,9 @@ export const parley = (build: Build, options: Options): Contestant => ({
   name: build.name,
   run: (one) =>
     stoppingAll((starting) => {
-      const startServer = (): Promise<Server> => starting(Server.start(build, options.value('profile')));
-      return one.run({ ...common(options), start: startServer, startServer });
+      const startServer = (setup?: ServerSetup): Promise<Server> =>
+        starting(Server.start(build, options.value('profile'), setup));
+      return one.run({ ...common(options), start: () => startServer(), startServer });
     }),
 });
 

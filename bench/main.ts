@@ -9,18 +9,28 @@ import { stagesOf } from './report/stages';
 import { plain, summarize } from './report/summary';
 import { table } from './report/table';
 import type { Metrics, Scenario } from './scenario';
+import { coldScenario } from './scenarios/cold';
 import { directScenario } from './scenarios/direct';
 import { eventLogScenario } from './scenarios/event-log';
 import { groupScenario } from './scenarios/group';
 import { idleScenario } from './scenarios/idle';
+import { inboxScenario } from './scenarios/inbox';
 import { projectionsScenario } from './scenarios/projections';
+import { receiptsScenario } from './scenarios/receipts';
 import { roomsScenario } from './scenarios/rooms';
+import { stormScenario } from './scenarios/storm';
+import { syncScenario } from './scenarios/sync';
 
 const SCENARIOS: readonly Scenario[] = [
   directScenario,
   roomsScenario,
   groupScenario,
   idleScenario,
+  stormScenario,
+  syncScenario,
+  inboxScenario,
+  coldScenario,
+  receiptsScenario,
   eventLogScenario,
   projectionsScenario,
 ];

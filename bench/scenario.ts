@@ -1,4 +1,4 @@
-import type { Server } from './load/server';
+import type { Server, ServerSetup } from './load/server';
 import type { XmppPeer } from './peers/xmpp';
 import type { Target } from './load/target';
 
@@ -11,7 +11,7 @@ export interface Surroundings {
   /** Starts what is measured in this run, on data of its own; it is stopped when the run is over. */
   readonly start: () => Promise<Target>;
   /** The same, for what only Parley has. */
-  readonly startServer: () => Promise<Server>;
+  readonly startServer: (setup?: ServerSetup) => Promise<Server>;
   /** `npm run bench -- <name> --<option> value`. */
   readonly option: (name: string) => string | undefined;
 }

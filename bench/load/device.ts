@@ -7,6 +7,8 @@ import type { Person } from './people';
 const readBuffer = Buffer.allocUnsafe(65_536);
 const HANDSHAKE_BYTES_MAX = 16_384;
 const ANSWER_TIMEOUT_MS = 60_000;
+const EVENT_AT = '{"event":"'.length;
+const ID_KEY = ',"id":"';
 
 export interface ServerFrame {
   readonly event: string;
@@ -47,6 +49,18 @@ export function numberField(text: string, name: string): number {
     value = value * 10 + digit;
   }
   return value;
+}
+
+/** The frame's own id, which stands behind its event or behind its data; empty when it has none. */
+function idOf(text: string): string {
+  const afterEvent = text.indexOf('"', EVENT_AT) + 1;
+  if (text.startsWith(ID_KEY, afterEvent)) {
+    const from = afterEvent + ID_KEY.length;
+    return text.slice(from, text.indexOf('"', from));
+  }
+  if (!text.endsWith('"}')) return '';
+  const from = text.lastIndexOf('"', text.length - 3) + 1;
+  return text.startsWith(ID_KEY, from - ID_KEY.length) ? text.slice(from, -2) : '';
 }
 
 interface Waiting {
@@ -230,7 +244,7 @@ export class Device {
   }
 
   private answer(text: string, bytes: Buffer, from: number, to: number): void {
-    const id = text.slice(0, 128).includes('"id":"') ? stringField(text, 'id') : '';
+    const id = idOf(text);
     const waiting = this.waiting.get(id);
     if (waiting === undefined) {
       if (text.startsWith('{"event":"message.ack"')) this.listener.acked?.(this, id, text);

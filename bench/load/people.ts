@@ -32,13 +32,14 @@ function tokenFor(userId: string, secret: string): string {
   return `${text}.${createHmac('sha256', secret).update(text).digest('base64url')}`;
 }
 
+export const newUserIds = (count: number): readonly string[] => Array.from({ length: count }, () => v7());
+
 /** Makes accounts without passwords. */
 export async function makePeople(
   database: Client,
   secret: string,
-  count: number,
+  ids: readonly string[],
 ): Promise<readonly Person[]> {
-  const ids = Array.from({ length: count }, () => v7());
   const names = ids.map(() => `bench-${randomBytes(8).toString('hex')}`);
   await database.query(
     `INSERT INTO app.users (id, username, username_key, display_name, created_at)

@@ -6,12 +6,13 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Client } from 'pg';
-import { makePeople, type Person } from './people';
+import { makePeople, newUserIds, type Person } from './people';
 import type { Target } from './target';
 
 const START_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 40_000;
 const POLL_MS = 25;
+const PROJECTED_TIMEOUT_MS = 280_000;
 
 export async function freePort(): Promise<number> {
   const probe = createServer().listen(0, '127.0.0.1');
@@ -32,6 +33,13 @@ export interface Build {
   readonly flags: readonly string[];
 }
 
+/** What a server finds when it starts, and what is set beyond a benchmark's own settings. */
+export interface ServerSetup {
+  /** Makes its past: is given the data folder before the first start. */
+  readonly prepare?: (dataDir: string) => Promise<void>;
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
 export const THIS_BUILD: Build = {
   name: 'parley',
   script: resolve(__dirname, '../../src/main.js'),
@@ -43,35 +51,49 @@ export const THIS_BUILD: Build = {
  * Only the rate limits are off.
  */
 export class Server implements Target {
+  private child: ChildProcess;
+
   private constructor(
     readonly port: number,
     readonly secret: string,
     readonly dataDir: string,
-    private readonly child: ChildProcess,
-  ) {}
+    private readonly spawnChild: () => ChildProcess,
+  ) {
+    this.child = spawnChild();
+  }
 
   /** @param profileDir where a CPU profile is left when the server stops */
-  static async start(build: Build, profileDir?: string): Promise<Server> {
+  static async start(build: Build, profileDir?: string, setup: ServerSetup = {}): Promise<Server> {
     const dataDir = await mkdtemp(join(tmpdir(), 'parley-bench-'));
+    await setup.prepare?.(dataDir);
     const port = await freePort();
     const secret = randomBytes(32).toString('hex');
     const profiling = profileDir === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`];
-    const child = spawn(process.execPath, [...build.flags, ...profiling, build.script], {
-      env: {
-        PATH: process.env['PATH'] ?? '',
-        DATA_DIR: dataDir,
-        PORT: String(port),
-        HOST: '127.0.0.1',
-        RATE_LIMITS: 'off',
-        LOG_LEVEL: 'error',
-        JWT_SECRET: secret,
-        HEARTBEAT_MS: '25000',
-      },
-      stdio: ['ignore', 'ignore', 'inherit'],
-    });
-    const server = new Server(port, secret, dataDir, child);
+    const spawnChild = (): ChildProcess =>
+      spawn(process.execPath, [...build.flags, ...profiling, build.script], {
+        env: {
+          PATH: process.env['PATH'] ?? '',
+          DATA_DIR: dataDir,
+          PORT: String(port),
+          HOST: '127.0.0.1',
+          RATE_LIMITS: 'off',
+          LOG_LEVEL: 'error',
+          JWT_SECRET: secret,
+          HEARTBEAT_MS: '25000',
+          ...setup.environment,
+        },
+        stdio: ['ignore', 'ignore', 'inherit'],
+      });
+    const server = new Server(port, secret, dataDir, spawnChild);
     await server.ready();
     return server;
+  }
+
+  /** Ends the process, which drains, and starts it again on the same data. */
+  async restart(): Promise<void> {
+    await this.halt();
+    this.child = this.spawnChild();
+    await this.ready();
   }
 
   get pid(): number {
@@ -94,22 +116,48 @@ export class Server implements Target {
   }
 
   async people(count: number): Promise<readonly Person[]> {
+    return this.accounts(newUserIds(count));
+  }
+
+  /** Accounts for people who are in the past already. */
+  async accounts(userIds: readonly string[]): Promise<readonly Person[]> {
     const database = await this.database();
     try {
-      return await makePeople(database, this.secret, count);
+      return await makePeople(database, this.secret, userIds);
     } finally {
       await database.end();
     }
   }
 
-  async stop(): Promise<void> {
-    if (this.child.exitCode === null) {
-      const exited = once(this.child, 'exit');
-      this.child.kill('SIGTERM');
-      const timer = setTimeout(() => this.child.kill('SIGKILL'), STOP_TIMEOUT_MS);
-      await exited;
-      clearTimeout(timer);
+  /** Waits until the read models have everything that is in the log up to `position`. */
+  async projected(position: bigint): Promise<void> {
+    const database = await this.database();
+    try {
+      for (const deadline = Date.now() + PROJECTED_TIMEOUT_MS; ;) {
+        const { rows } = await database.query<{ reached: string | null }>(
+          "SELECT min(commit_position) AS reached FROM read.checkpoints WHERE projection NOT LIKE '%rebuild'",
+        );
+        if (BigInt(rows[0]?.reached ?? -1) >= position) return;
+        if (Date.now() > deadline) throw new Error('the read models do not get there');
+        await new Promise((done) => setTimeout(done, POLL_MS));
+      }
+    } finally {
+      await database.end();
     }
+  }
+
+  /** Ends the process and leaves its data. */
+  async halt(): Promise<void> {
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
+    const exited = once(this.child, 'exit');
+    this.child.kill('SIGTERM');
+    const timer = setTimeout(() => this.child.kill('SIGKILL'), STOP_TIMEOUT_MS);
+    await exited;
+    clearTimeout(timer);
+  }
+
+  async stop(): Promise<void> {
+    await this.halt();
     await rm(this.dataDir, { recursive: true, force: true });
   }
 

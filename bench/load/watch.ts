@@ -27,13 +27,17 @@ export async function watching(pid: number, work: () => Promise<void>): Promise<
   };
 }
 
-/** CPU by kind of process, for each of `count` messages, and memory. */
-export function costs({ seconds, server, generatorUs }: Used, count: number): Record<string, number> {
+/** CPU by kind of process, for each of `count` messages or whatever `unit` says, and memory. */
+export function costs(
+  { seconds, server, generatorUs }: Used,
+  count: number,
+  unit = 'message',
+): Record<string, number> {
   const each = Math.max(1, count);
   return {
-    'node CPU µs/message': server.nodeUs / each,
-    'main thread µs/message': server.mainThreadUs / each,
-    'postgres CPU µs/message': server.postgresUs / each,
+    [`node CPU µs/${unit}`]: server.nodeUs / each,
+    [`main thread µs/${unit}`]: server.mainThreadUs / each,
+    [`postgres CPU µs/${unit}`]: server.postgresUs / each,
     'server CPU cores': (server.nodeUs + server.postgresUs) / 1e6 / seconds,
     'generator CPU cores': generatorUs / 1e6 / seconds,
     'node RSS MB': server.nodeBytes / 1e6,

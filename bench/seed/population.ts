@@ -28,10 +28,11 @@ export async function writePopulation(log: EventLog, events: number): Promise<vo
   const random = sequence(7);
   const people = Array.from({ length: Math.max(50, events / 1_000) }, () => asUserId(uuidv7()));
   const begunAt = Date.now() - events;
-  const some = (): WrittenConversation => {
+  const some = (_: unknown, n: number): WrittenConversation => {
     const size = random() < 0.5 ? 2 : 3 + Math.floor(random() ** 3 * 48);
-    const first = Math.floor(random() * people.length);
-    const members = Array.from({ length: size }, (_, n) => people[(first + n) % people.length] as UserId);
+    // Pairs that differ: each with the next one, then with the one after that, and so on.
+    const step = 1 + Math.floor(n / people.length);
+    const members = Array.from({ length: size }, (__, m) => people[(n + m * step) % people.length] as UserId);
     return new WrittenConversation([...new Set(members)], begunAt);
   };
   const conversations = Array.from({ length: Math.ceil(events / EVENTS_PER_CONVERSATION) }, some);

@@ -3,7 +3,7 @@ import { chainHash, CHAIN_START, eventIdOf } from '../../src/application/audit-c
 import type { EventLog, NewEvent } from '../../src/application/ports/event-log';
 import { schemaVersionOf, toStored } from '../../src/domain/conversation/codec';
 import type { ConversationEvent, ConversationKind } from '../../src/domain/conversation/events';
-import { conversationStream } from '../../src/domain/conversation/streams';
+import { conversationStream, directConversationId } from '../../src/domain/conversation/streams';
 import {
   asClientMessageId,
   asConversationId,
@@ -37,15 +37,14 @@ export class WrittenConversation {
   private hash = CHAIN_START;
   private pending: NewEvent[] = [];
 
-  /** @param id of a direct conversation, which the two people decide; a group gets one of its own */
+  /** @param at when it began, in milliseconds since the epoch; a millisecond passes from event to event */
   constructor(
     readonly members: readonly UserId[],
     private at: number,
-    id?: ConversationId,
   ) {
-    this.id = id ?? asConversationId(uuidv7());
-    const kind: ConversationKind = id === undefined ? 'group' : 'direct';
-    const by = this.member(0);
+    const [by, other] = members as [UserId, UserId];
+    const kind: ConversationKind = members.length === 2 ? 'direct' : 'group';
+    this.id = kind === 'direct' ? directConversationId(by, other) : asConversationId(uuidv7());
     this.add({ type: 'ConversationStarted', by, kind, memberIds: members });
   }
 

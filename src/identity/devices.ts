@@ -52,6 +52,7 @@ export class Devices extends DeviceRegistry {
          last_seen_at = excluded.last_seen_at
        RETURNING created_at = last_seen_at AS added`,
       [userId, deviceId, signInId, sighting.name ?? null, sighting.platform ?? null, now],
+      'devices.seen',
     );
     if (device?.added === true) await this.forgetOldest(userId);
   }

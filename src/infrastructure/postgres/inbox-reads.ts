@@ -102,6 +102,7 @@ export class PostgresInboxReads extends InboxReads {
        ${UNREAD_COUNTS} ${LAST_VISIBLE_MESSAGE}
        ORDER BY c.active_at DESC, c.conversation_id DESC`,
       [userId, place?.activeAt ?? null, place?.conversationId ?? null, limit + 1],
+      'inbox.page',
     );
     const items = await this.toViews(userId, rows.slice(0, limit));
     const last = items.at(-1);
@@ -125,12 +126,13 @@ export class PostgresInboxReads extends InboxReads {
        ${UNREAD_COUNTS} ${LAST_VISIBLE_MESSAGE}
        ORDER BY asked.place`,
       [userId, ids],
+      'inbox.conversations',
     );
     return this.toViews(userId, rows);
   }
 
   async heads(userId: UserId): Promise<readonly InboxHead[]> {
-    return this.headsOf(userId, null);
+    return this.headsOf(userId);
   }
 
   async head(userId: UserId, id: ConversationId): Promise<InboxHead | undefined> {
@@ -155,14 +157,16 @@ export class PostgresInboxReads extends InboxReads {
     return { items: rows.slice(0, limit).map(toMember), hasMore: rows.length > limit };
   }
 
-  private async headsOf(userId: UserId, ids: readonly string[] | null): Promise<readonly InboxHead[]> {
+  /** @param ids of the conversations that are asked about; all of the user's unless given */
+  private async headsOf(userId: UserId, ids?: readonly string[]): Promise<readonly InboxHead[]> {
     const rows = await this.database.query<HeadRow>(
       `SELECT m.conversation_id, c.head_seq, c.active_at, m.from_seq, m.to_seq,
               coalesce(c.details ->> 'historyVisibility' = 'shared', false) AS shared
        FROM read.inbox_members m JOIN read.inbox_conversations c USING (conversation_id)
-       WHERE m.user_id = $1 AND ($2::uuid[] IS NULL OR m.conversation_id = ANY ($2))
+       WHERE m.user_id = $1 ${ids === undefined ? '' : 'AND m.conversation_id = ANY ($2)'}
        ORDER BY c.active_at DESC, m.conversation_id DESC, m.from_seq`,
-      [userId, ids],
+      ids === undefined ? [userId] : [userId, ids],
+      ids === undefined ? 'inbox.heads' : 'inbox.headsOf',
     );
     const heads: (InboxHead & { readonly spans: InboxHead['spans'][number][] })[] = [];
     for (const row of rows) {
@@ -207,6 +211,7 @@ export class PostgresInboxReads extends InboxReads {
        ) m
        ORDER BY asked.conversation_id, m.from_seq, m.user_id`,
       [ids],
+      'inbox.firstMembers',
     );
     const members = new Map<string, MemberView[]>();
     for (const row of rows) {
@@ -233,6 +238,7 @@ export class PostgresInboxReads extends InboxReads {
         some.map((row) => row.last_seq),
         ...visibleParameters(visible),
       ],
+      'inbox.lastMessages',
     );
     const messages = await toViews(this.database, userId, rows, visible);
     return new Map(messages.map((message) => [message.conversationId, message]));

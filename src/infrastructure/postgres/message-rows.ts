@@ -132,6 +132,7 @@ async function reactionsOf(
       userId,
       ...visibleParameters(visible),
     ],
+    'history.reactions',
   );
   for (const row of reactions) {
     const key = `${row.conversation_id}/${row.target}`;
