@@ -68,6 +68,9 @@ export function decideAppend(
 export function decideDelete(transaction: Transaction, stream: string, expected: Expected): AppendOutcome {
   const state = transaction.find(stream);
   if (state?.tombstone !== undefined) return { kind: 'streamDeleted' };
+  // One with neither events nor settings has nothing that could be deleted, whatever was expected of it.
+  const settings = transaction.find(metadataStreamOf(stream));
+  if ((state?.head ?? -1) < 0 && (settings?.head ?? -1) < 0) return refused(false, -1);
   const mismatch = mismatched(state, expected);
   if (mismatch !== undefined) return mismatch;
   const metadata = encodeMetadata(stream, `{"$tb":${SOFT_DELETED_JSON}}`);

@@ -1,4 +1,5 @@
-import { Server, ServerCredentials } from '@grpc/grpc-js';
+import { setTimeout as pause } from 'node:timers/promises';
+import { Server } from '@grpc/grpc-js';
 import { StreamsService, type IStreamsServer } from '@eventstore/db-client/generated/streams_grpc_pb';
 import type { EmbeddedEventStore } from '../engine/event-store';
 import { PersistentSubscriptionsService } from '@eventstore/db-client/generated/persistent_grpc_pb';
@@ -6,7 +7,10 @@ import { Access, type Accounts } from './access';
 import { handleAppend } from './append';
 import { handleBatchAppend } from './batch-append';
 import { handleDelete, handleTombstone } from './delete';
+import { httpRequests } from './http-requests';
+import { listen, type Listening } from './listener';
 import { addNodeServices } from './node-services';
+import { OpenCalls } from './open-calls';
 import { Groups } from './persistent/groups';
 import { persistentSubscriptions } from './persistent/service';
 import { isLoopback, LOOPBACK } from './protection';
@@ -21,8 +25,9 @@ const MESSAGE_BYTES_MAX = 17 * 1_048_576;
 const HEADER_BYTES_MAX = 16_384;
 /** Of one connection; a client keeps further calls to itself until one ends. */
 const CALLS_PER_CONNECTION_MAX = 10_000;
-/** How long calls under way may go on when the door closes. */
+/** How long calls under way may go on when the door closes, and how often it is looked whether any is. */
 const DRAIN_MS = 500;
+const DRAIN_LOOK_MS = 20;
 
 export interface DoorOptions {
   /** Default: loopback, the only one that is safe without TLS and accounts. */
@@ -56,30 +61,34 @@ export async function openGrpcDoor(store: EmbeddedEventStore, options: DoorOptio
   const readsMax = options.readsMax ?? READS_MAX;
   const access = new Access(store, options.accounts);
   const groups = new Groups(store, options.groupsMax);
+  const calls = new OpenCalls();
   await groups.start();
   const server = new Server({
     'grpc.max_receive_message_length': MESSAGE_BYTES_MAX,
     'grpc.max_metadata_size': HEADER_BYTES_MAX,
     'grpc.max_concurrent_streams': CALLS_PER_CONNECTION_MAX,
-    interceptors: access.interceptors,
+    interceptors: [calls.interceptor, ...access.interceptors],
   });
-  let port = options.port;
+  let listening: Listening | undefined;
   server.addService(strictly(StreamsService), streams(store, access, readsMax));
   const consumers = persistentSubscriptions(store, groups, access, {
     appendBytesMax: APPEND_BYTES_MAX,
     connectionsMax: readsMax,
   });
   server.addService(strictly(PersistentSubscriptionsService), consumers);
-  addNodeServices(server, { store, access, groups }, () => ({ host, port }));
+  addNodeServices(server, { store, access, groups }, () => ({ host, port: listening?.port ?? 0 }));
   try {
-    port = await bind(server, `${host}:${options.port}`, options.tls);
+    const http = httpRequests(store, access, APPEND_BYTES_MAX);
+    listening = await listen(server, http, { host, port: options.port, tls: options.tls });
   } catch (error) {
     await groups.stop();
     throw error;
   }
   warnOfDangers(options, host);
   let closing: Promise<void> | undefined;
-  return { host, port, close: () => (closing ??= shutDown(server, groups)) };
+  const { port } = listening;
+  const open = listening;
+  return { host, port, close: () => (closing ??= shutDown(open, calls, groups)) };
 }
 
 function streams(store: EmbeddedEventStore, access: Access, readsMax: number): IStreamsServer {
@@ -93,19 +102,6 @@ function streams(store: EmbeddedEventStore, access: Access, readsMax: number): I
   };
 }
 
-async function bind(server: Server, address: string, tls: DoorOptions['tls']): Promise<number> {
-  const credentials =
-    tls === undefined
-      ? ServerCredentials.createInsecure()
-      : ServerCredentials.createSsl(null, [{ cert_chain: tls.certificate, private_key: tls.key }]);
-  return new Promise((resolve, reject) => {
-    server.bindAsync(address, credentials, (error, port) => {
-      if (error === null) resolve(port);
-      else reject(error);
-    });
-  });
-}
-
 function warnOfDangers(options: DoorOptions, host: string): void {
   const dangers = [
     ...(options.tls === undefined ? ['nothing is encrypted (no TLS)'] : []),
@@ -116,16 +112,12 @@ function warnOfDangers(options: DoorOptions, host: string): void {
   options.warn(`The event store's gRPC door on ${host} is NOT protected: ${dangers.join('; ')}.${open}`);
 }
 
-async function shutDown(server: Server, groups: Groups): Promise<void> {
+async function shutDown(listening: Listening, calls: OpenCalls, groups: Groups): Promise<void> {
   await groups.stop();
-  await new Promise<void>((resolve) => {
-    const timer = setTimeout(() => {
-      server.forceShutdown();
-      resolve();
-    }, DRAIN_MS);
-    server.tryShutdown(() => {
-      clearTimeout(timer);
-      resolve();
-    });
-  });
+  const until = performance.now() + DRAIN_MS;
+  while (calls.count > 0 && performance.now() < until) await pause(DRAIN_LOOK_MS);
+  calls.endAll();
+  // What they are told leaves the process before the connections do.
+  await pause(DRAIN_LOOK_MS);
+  await listening.close();
 }

@@ -59,6 +59,22 @@ describe('groups of consumers by the gRPC door', () => {
       expect(after).toMatchObject({ settings: changed });
     });
 
+    it('with checkpoints after fewer messages than the least number by time', async () => {
+      const settings = streamSettings({
+        checkPointLowerBound: 12,
+        checkPointUpperBound: 1,
+        startFrom: START,
+      });
+      await client.createPersistentSubscriptionToStream('s', 'g', settings);
+      await client.appendToStream('s', said());
+      const consumer = taker(connect());
+      await consumer.subscription.ack(...(await consumer.take(1)));
+      await door.until(async () => {
+        const { stats } = await client.getPersistentSubscriptionToStreamInfo('s', 'g');
+        return stats.lastCheckpointedEventRevision === 0n;
+      });
+    });
+
     it('once, and are gone when they are deleted', async () => {
       await client.createPersistentSubscriptionToStream('s', 'g', streamSettings());
       const again = client.createPersistentSubscriptionToStream('s', 'g', streamSettings());
@@ -154,7 +170,10 @@ describe('groups of consumers by the gRPC door', () => {
       await client.appendToStream('s', saids(3));
       await client.createPersistentSubscriptionToAll('g', allSettings());
       await client.appendToStream('s', said(7));
-      expect(numbersOf(await taker(client.subscribeToPersistentSubscriptionToAll('g')).take(1))).toEqual([7]);
+      const taken = await taker(client.subscribeToPersistentSubscriptionToAll('g')).take(3);
+      // What is written of groups is in the log like all else, beginning with the group's own making.
+      expect(taken[1]?.event?.type).toBe('$PersistentConfig');
+      expect(numbersOf(taken.slice(2))).toEqual([7]);
     });
 
     it('to each consumer no more than it has room for, and to all of them in turn', async () => {

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import { credentials, Metadata, status, type ServiceError } from '@grpc/grpc-js';
 import {
   AccessDeniedError,
@@ -9,6 +10,7 @@ import {
   MaxAppendSizeExceededError,
   StreamDeletedError,
   StreamNotFoundError,
+  UnavailableError,
   WrongExpectedVersionError,
   type ResolvedEvent,
 } from '@eventstore/db-client';
@@ -121,6 +123,24 @@ describe('the gRPC door', () => {
     const deletion = client.deleteStream('kept', { expectedRevision: 7n });
     await expect(deletion).rejects.toThrow(WrongExpectedVersionError);
     await expect(deletion).rejects.toMatchObject({ expectedVersion: 7n, actualVersion: 1n });
+  });
+
+  it('deletes nothing where there is nothing, and settings where there are but settings', async () => {
+    await expect(client.deleteStream('nowhere')).rejects.toThrow(WrongExpectedVersionError);
+    const expectedRevision = 'no_stream';
+    await expect(client.deleteStream('nowhere', { expectedRevision })).rejects.toThrow(
+      WrongExpectedVersionError,
+    );
+    await client.setStreamMetadata('settings-only', { cacheControl: 10 });
+    await expect(client.deleteStream('settings-only', { expectedRevision })).resolves.toBeDefined();
+  });
+
+  it('tells all who are in the middle of something that it closes', async () => {
+    const subscription = client.subscribeToStream('s');
+    await once(subscription, 'confirmation');
+    const failure = once(subscription, 'error') as Promise<[Error]>;
+    await door.closeDoor();
+    expect((await failure)[0]).toBeInstanceOf(UnavailableError);
   });
 
   it('does not store what comes after its deadline', async () => {
@@ -270,9 +290,12 @@ describe('the gRPC door with accounts', () => {
       });
     try {
       await expect(door.client.appendToStream('a', said())).rejects.toThrow(AccessDeniedError);
+      const event = { id: randomUUID(), type: 'Said', isJson: true, data: '{}', metadata: '' };
+      await door.store.append('a', [event], 'noStream');
+      const before = door.store.head;
       expect(await codeWith(undefined)).toBe(status.PERMISSION_DENIED);
       expect(await codeWith('ann:wrong')).toBe(status.UNAUTHENTICATED);
-      expect(door.store.head).toBe(-1);
+      expect(door.store.head).toBe(before);
       expect(await codeWith('ann:secret')).toBeUndefined();
     } finally {
       raw.close();

@@ -16,6 +16,8 @@ export interface TestDoor {
   revisions(stream: string): Promise<number[]>;
   /** Asks until it is so. */
   until(so: () => Promise<boolean>): Promise<void>;
+  /** As when the node ends; the store stays open. */
+  closeDoor(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -38,6 +40,7 @@ export async function openTestDoor(options: Partial<DoorOptions> = {}): Promise<
     until: async (so) => {
       while (!(await so())) await pause(20);
     },
+    closeDoor: () => door.close(),
     close: async () => {
       await client.dispose();
       await door.close();

@@ -77,8 +77,7 @@ export class Groups {
       this.check(settings);
       const stored = { settings, after: await this.beginning(settings) };
       await saveGroups(this.store, [...this.stored(), stored]);
-      // Between this and the answer nothing can be appended that the creator knows to come after.
-      await this.run(stored, settings.startFrom === 'end' ? await this.beginning(settings) : stored.after);
+      await this.run(stored, stored.after);
     });
   }
 

@@ -81,9 +81,6 @@ export function objectionTo(settings: GroupSettings): string | undefined {
     ['History buffer size', historyBufferSize, 1],
   ];
   for (const [name, value, least] of counts) if (value < least) return `${name} is at least ${least}.`;
-  if (settings.minCheckpointCount > settings.maxCheckpointCount) {
-    return 'Min checkpoint count is at most max checkpoint count.';
-  }
   if (readBatchSize >= historyBufferSize) {
     return 'Read batch size may not be greater than or equal to history buffer size.';
   }
