@@ -77,6 +77,29 @@ describe('Lease', () => {
     expect(two.lost.aborted).toBe(false);
   });
 
+  it('stays with the one who took over when the one who hung wakes up and ends', async () => {
+    const one = await acquired('one');
+    await expire();
+    const two = await acquired('two');
+    await one.release();
+    // The lock of the first is free now, and the second has not asked for it yet.
+    expect(await acquire('three')).toBeUndefined();
+    // A standby that asks has the lock for a moment, too: the next renewal finds it free.
+    const isLocked = async (): Promise<boolean> => {
+      const rows = await db.database.query<{ locked: boolean }>('SELECT locked FROM read.leases');
+      return rows[0]?.locked === true;
+    };
+    for (let n = 0; n < 100 && !(await isLocked()); n++) {
+      await sleep(20);
+      await two.renew();
+    }
+    await db.database.query(
+      `SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted`,
+    );
+    await sleep(50);
+    await acquired('three');
+  });
+
   it('stays with the holder who renews', async () => {
     const one = await acquired('one');
     await expire();

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { PoolClient } from 'pg';
 import { StoreUnavailable } from '../../application/ports/store-unavailable';
 import type { Database, Queryable } from './database';
@@ -6,6 +7,8 @@ import type { Database, Queryable } from './database';
 export const LEASE_MS = 10_000;
 /** A holder stopped in mid-transaction keeps the lease's row locked; the server ends its session after this. */
 const IDLE_IN_TRANSACTION_MS = 5_000;
+/** A line that swallows what is sent must not hold up who wants to leave; the lock goes with the session then. */
+const UNLOCK_MS = 1_000;
 /** First key of the advisory locks of leases; the second is made of the name. */
 const LOCK_CLASS = 0x7061_726c;
 
@@ -17,7 +20,8 @@ export class LeaseLost extends Error {
 /**
  * The right to write one group of read models. Two things carry it: a row with a token, checked in every writing
  * transaction, which makes it safe; and an advisory lock of the holder's session, which makes it quick: a process
- * that was killed loses its session at once, and the next one need not wait for the expiry.
+ * that was killed loses its session at once, and the next one need not wait for the expiry. The row says whether its
+ * holder has the lock: of one that has not, a free lock does not mean that it died.
  * Needs connections that are one's own while they last: no transaction pooling between us and the server.
  */
 export class Lease {
@@ -42,15 +46,15 @@ export class Lease {
     const session = await database.connect();
     const lease = new Lease(database, session, name, '');
     try {
-      const orphaned = await lock(session, name);
+      const locked = await lock(session, name);
       const { rows } = await session.query<{ token: string }>(
-        `INSERT INTO read.leases AS l (name, owner, token, expires_at)
-         VALUES ($1, $2, 1, clock_timestamp() + make_interval(secs => $3))
+        `INSERT INTO read.leases AS l (name, owner, token, expires_at, locked)
+         VALUES ($1, $2, 1, clock_timestamp() + make_interval(secs => $3), $4)
          ON CONFLICT (name) DO UPDATE
-         SET owner = excluded.owner, token = l.token + 1, expires_at = excluded.expires_at
-         WHERE $4 OR l.expires_at < clock_timestamp()
+         SET owner = excluded.owner, token = l.token + 1, expires_at = excluded.expires_at, locked = excluded.locked
+         WHERE ($4 AND l.locked) OR l.expires_at < clock_timestamp()
          RETURNING token`,
-        [name, owner, LEASE_MS / 1_000, orphaned],
+        [name, owner, LEASE_MS / 1_000, locked],
       );
       const token = rows[0]?.token;
       if (token === undefined) {
@@ -69,17 +73,14 @@ export class Lease {
 
   /** Rejects when it cannot be told whether the lease is still ours; the fence decides. */
   async renew(): Promise<void> {
-    const rows = await this.database.query(
-      `UPDATE read.leases SET expires_at = clock_timestamp() + make_interval(secs => $3)
-       WHERE name = $1 AND token = $2 RETURNING 1`,
-      [this.name, this.token, LEASE_MS / 1_000],
-    );
-    if (rows.length === 0) {
-      this.losing.abort(this.taken());
-      return;
-    }
     // Whoever took over from a holder that hung could not have the lock then; perhaps now.
-    await lock(this.session, this.name);
+    const locked = await lock(this.session, this.name);
+    const rows = await this.database.query(
+      `UPDATE read.leases SET expires_at = clock_timestamp() + make_interval(secs => $3), locked = $4
+       WHERE name = $1 AND token = $2 RETURNING 1`,
+      [this.name, this.token, LEASE_MS / 1_000, locked],
+    );
+    if (rows.length === 0) this.losing.abort(this.taken());
   }
 
   /**
@@ -122,6 +123,9 @@ export class Lease {
     if (this.released) return;
     this.released = true;
     try {
+      // First the lock, so that whoever takes the lease now has it from the beginning.
+      const unlocking = this.session.query('SELECT pg_advisory_unlock_all()');
+      await Promise.race([unlocking, sleep(UNLOCK_MS, undefined, { ref: false })]);
       await this.database.query(
         `UPDATE read.leases SET expires_at = '-infinity' WHERE name = $1 AND token = $2`,
         [this.name, this.token],
