@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { chmod, chown, mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { giveWay } from '../../src/kernel/background';
 import { chooseAccount, type Account } from './account';
 import { locateBinaries, type PostgresBinaries } from './binaries';
 
@@ -70,17 +71,19 @@ export async function prepareCluster(
   return cluster;
 }
 
-/** Starts one of the cluster's programs as its account, in a session of its own. */
+/** Starts one of the cluster's programs as its account, in a session of its own, at background priority. */
 function spawnAs(cluster: Cluster, program: string, options: readonly string[]): ChildProcess {
   const { owner, prefix } = cluster.account;
   const [command, ...rest] = [...prefix, program, ...options] as [string, ...string[]];
-  return spawn(command, rest, {
+  const child = spawn(command, rest, {
     ...(prefix.length === 0 ? owner : {}),
     env: { ...process.env, ...cluster.binaries.environment, LC_ALL: 'C', TZ: 'UTC' },
     // A Ctrl-C at the terminal goes to every process of its group; Postgres must outlive our drain.
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  giveWay(child.pid);
+  return child;
 }
 
 export function spawnPostmaster(cluster: Cluster, port: number): ChildProcess {

@@ -7,6 +7,7 @@ import type { EventLog } from '../application/ports/event-log';
 import { FollowedEventLog } from '../infrastructure/event-log/embedded/followed-event-log';
 import { EsdbEventLog } from '../infrastructure/event-log/esdb/esdb-event-log';
 import { Database } from '../infrastructure/postgres/database';
+import { giveWayAsThread } from '../kernel/background';
 import { SystemClock } from '../kernel/clock';
 import { describeError } from '../observability/describe-error';
 import type { Tracing } from '../tracing';
@@ -111,4 +112,5 @@ async function end(
   parentPort?.close();
 }
 
+giveWayAsThread();
 void run(workerData as ThreadStart);

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
@@ -10,6 +10,7 @@ import { userNamed } from '../../test/support/arbitrary-conversations';
 import { createTestDatabase, type TestDatabase } from '../../test/support/postgres';
 import { WrittenConversation } from '../../test/support/written-conversation';
 import { EmbeddedEventLog } from '../infrastructure/event-log/embedded/embedded-event-log';
+import { BACKGROUND_NICENESS } from '../kernel/background';
 import { hasPassed, type Position } from '../kernel/position';
 import type { ThreadStart } from './messages';
 import { ProjectorThread } from './projector-thread';
@@ -118,6 +119,20 @@ describe('ProjectorThread', () => {
     await expectEqualToLog();
     expect(workers).toHaveLength(2);
     expect(said).toContain('the projector thread ended; starting it again');
+  });
+
+  it('gives way to the thread that answers devices', async () => {
+    const niceness = async (thread: string): Promise<number> => {
+      const stat = await readFile(`/proc/self/task/${thread}/stat`, 'utf8');
+      // The 19th field; the second may have blanks in it, and ends with the last parenthesis.
+      return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[16]);
+    };
+    start();
+    await written(5);
+    await caughtUp();
+    const all = await Promise.all((await readdir('/proc/self/task')).map(niceness));
+    expect(all).toContain(BACKGROUND_NICENESS);
+    expect(await niceness(String(process.pid))).not.toBe(BACKGROUND_NICENESS);
   });
 
   it('starts no other one when it is stopped', async () => {

@@ -1,9 +1,10 @@
 import { mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { getPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../embedded/postgres';
+import { BACKGROUND_NICENESS } from '../../src/kernel/background';
 import { exitOf, startTypeScript } from '../support/typescript-child';
 
 /** A dead process whose parent has not asked for its exit code is still listed, as a zombie. */
@@ -49,6 +50,16 @@ describe('startEmbeddedPostgres', () => {
     const second = await start();
     expect(second.url).toBe(first.url);
     expect(await query(second.url, 'SELECT seven FROM kept')).toEqual([{ seven: 7 }]);
+  });
+
+  it('gives way to the threads that answer devices, also with what it starts', async () => {
+    const { url } = await start();
+    expect(getPriority(await postmasterPid())).toBe(BACKGROUND_NICENESS);
+    const client = new Client({ connectionString: url });
+    await client.connect();
+    const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+    expect(getPriority(rows[0]?.pid)).toBe(BACKGROUND_NICENESS);
+    await client.end();
   });
 
   it('keeps its password to itself, and lets nobody in without it', async () => {
