@@ -3,6 +3,7 @@ import { pino, type Logger } from 'pino';
 import { InstanceRunning } from '../embedded/instance-lock';
 import type { Config } from './config/config';
 import { ConfigurationError, loadConfig } from './config/load-config';
+import { OtherShards } from './infrastructure/event-log/sharded/arrangement';
 import { loggerOptions } from './observability/logging';
 import { startNode, type RunningNode } from './node';
 import { startTracing, type Tracing } from './tracing';
@@ -76,6 +77,10 @@ async function main(): Promise<void> {
 main().catch((error: unknown) => {
   if (error instanceof ConfigurationError) {
     complain(`Parley cannot start:\n${error.sentences.map((sentence) => `  ${sentence}`).join('\n')}`);
+    process.exit(EXIT_CONFIGURATION);
+  }
+  if (error instanceof OtherShards) {
+    complain(`Parley cannot start: ${error.message}.`);
     process.exit(EXIT_CONFIGURATION);
   }
   if (error instanceof InstanceRunning) complain(`Parley cannot start: ${error.message}.`);

@@ -14,7 +14,8 @@ import { isTracing } from './application/ports/tracing';
 import type { Config } from './config/config';
 import { parseRedisUrl, placesOf } from './config/redis-url';
 import { EmbeddedEventLog } from './infrastructure/event-log/embedded/embedded-event-log';
-import { EsdbEventLog } from './infrastructure/event-log/esdb/esdb-event-log';
+import { openServerLog } from './infrastructure/event-log/server-log';
+import { checkAlone } from './infrastructure/event-log/sharded/arrangement';
 import { Database } from './infrastructure/postgres/database';
 import { migrate } from './infrastructure/postgres/migrate';
 import { PostgresProjectionProgress } from './infrastructure/postgres/projection-progress';
@@ -84,12 +85,12 @@ async function open(
   closers: Closer[],
   close: () => Promise<void>,
 ): Promise<Stores> {
-  if (config.eventStoreUrl === undefined || config.databaseUrl === undefined) {
+  if (config.eventStoreUrls === undefined || config.databaseUrl === undefined) {
     // Several processes may share the folder as long as no store of theirs is in it.
     const lock = await acquireInstanceLock(config.dataDir);
     closers.push(() => lock.release());
   }
-  const { eventLog, place, engine } = await openEventLog(config, log, closers);
+  const { eventLog, place, source } = await openEventLog(config, log, closers);
   const url = config.databaseUrl ?? (await embeddedPostgres(config, log, closers));
   await migrate(url);
   const database = new Database(url, { connectionsMax: REQUEST_CONNECTIONS_MAX, name: 'parley', metrics });
@@ -117,9 +118,7 @@ async function open(
     startProjector: (observer = {}) => {
       const told = { log, metrics, progress, observer };
       closers.push(
-        IS_COMPILED
-          ? startProjectorThread(url, sourceOf(config, engine), told)
-          : startProjector(url, eventLog, told),
+        IS_COMPILED ? startProjectorThread(url, source, told) : startProjector(url, eventLog, told),
       );
     },
     close,
@@ -128,29 +127,38 @@ async function open(
 
 const eventsFolder = ({ dataDir }: Config): string => join(dataDir, 'events');
 
-async function openEventLog(
-  config: Config,
+interface OpenLog {
+  readonly eventLog: EventLog;
+  readonly place: string;
+  readonly source: ProjectorSource;
+}
+
+async function openServers(
+  given: readonly string[],
+  { eventStoreStreamPrefix }: Config,
   log: Logger,
   closers: Closer[],
-): Promise<{ readonly eventLog: EventLog; readonly place: string; readonly engine?: Engine }> {
-  if (config.eventStoreUrl !== undefined) {
-    const { eventStoreUrl: connectionString, eventStoreStreamPrefix: streamPrefix } = config;
-    const eventLog = new EsdbEventLog({
-      connectionString,
-      ...(streamPrefix === undefined ? {} : { streamPrefix }),
-    });
-    closers.push(() => eventLog.close());
-    // Host and port, never the password or the options.
-    const place = config.eventStoreUrl.replace(/^[^/]*\/\/([^@/]*@)?/, '').replace(/[/?].*$/s, '');
-    return { eventLog, place };
-  }
+): Promise<OpenLog> {
+  const prefix = eventStoreStreamPrefix === undefined ? {} : { streamPrefix: eventStoreStreamPrefix };
+  const opened = await openServerLog({ urls: given, ...prefix }, (shard, error) => {
+    log.warn({ err: error, shard: opened.places[shard] }, 'a shard is away; its conversations wait for it');
+  });
+  closers.push(() => opened.close());
+  const { log: eventLog, places, urls } = opened;
+  const source: ProjectorSource = { source: { kind: 'esdb', urls, ...prefix }, growth: undefined };
+  return { eventLog, place: places.join(', '), source };
+}
+
+async function openEventLog(config: Config, log: Logger, closers: Closer[]): Promise<OpenLog> {
+  if (config.eventStoreUrls !== undefined) return openServers(config.eventStoreUrls, config, log, closers);
   const path = eventsFolder(config);
   const engine = await EmbeddedEventStore.open({ path });
   closers.push(() => engine.close());
   const embedded = `embedded, ${path}`;
-  if (config.eventStoreGrpcPort === undefined) {
-    return { eventLog: new EmbeddedEventLog(engine), place: embedded, engine };
-  }
+  const eventLog = new EmbeddedEventLog(engine);
+  await checkAlone({ place: path, log: eventLog });
+  const source = sourceOf(path, engine);
+  if (config.eventStoreGrpcPort === undefined) return { eventLog, place: embedded, source };
   const door = await openGrpcDoor(engine, {
     ...(await readProtection(config.eventStoreGrpcProtection)),
     port: config.eventStoreGrpcPort,
@@ -160,7 +168,7 @@ async function openEventLog(
   });
   closers.push(() => door.close());
   const place = `${embedded}, gRPC on ${door.host}:${door.port}`;
-  return { eventLog: new EmbeddedEventLog(engine), place, engine };
+  return { eventLog, place, source };
 }
 
 /** Only nodes that devices connect to have anything to tell each other. */
@@ -207,22 +215,16 @@ interface Told {
 }
 
 /** What the projector's thread follows, and how it hears that there is more. */
-function sourceOf(
-  config: Config,
-  engine: Engine | undefined,
-): Pick<ProjectorThreadOptions, 'growth'> & Pick<ThreadStart, 'source'> {
-  if (engine !== undefined) {
-    const on: OnGrowth = (listener) => engine.onGrowth(listener);
-    return { source: { kind: 'embedded', path: eventsFolder(config) }, growth: { head: engine.head, on } };
-  }
-  const { eventStoreUrl: connectionString = '', eventStoreStreamPrefix: streamPrefix } = config;
-  const prefix = streamPrefix === undefined ? {} : { streamPrefix };
-  return { source: { kind: 'esdb', connectionString, ...prefix }, growth: undefined };
+type ProjectorSource = Pick<ProjectorThreadOptions, 'growth'> & Pick<ThreadStart, 'source'>;
+
+function sourceOf(path: string, engine: Engine): ProjectorSource {
+  const on: OnGrowth = (listener) => engine.onGrowth(listener);
+  return { source: { kind: 'embedded', path }, growth: { head: engine.head, on } };
 }
 
 function startProjectorThread(
   databaseUrl: string,
-  { source, growth }: ReturnType<typeof sourceOf>,
+  { source, growth }: ProjectorSource,
   { log, metrics, progress, observer }: Told,
 ): Closer {
   const thread = new ProjectorThread({

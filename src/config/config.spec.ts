@@ -65,10 +65,20 @@ describe('configuration', () => {
 
   it('takes an event store elsewhere or a door to the one inside, not both', () => {
     const url = 'esdb+discover://cluster:2113';
-    expect(loadConfig({ DATA_DIR: fresh(), EVENTSTORE_URL: url }).eventStoreUrl).toBe(url);
+    expect(loadConfig({ DATA_DIR: fresh(), EVENTSTORE_URL: url }).eventStoreUrls).toEqual([url]);
     expect(loadConfig({ DATA_DIR: fresh(), EVENTSTORE_GRPC_PORT: '2113' }).eventStoreGrpcPort).toBe(2113);
     expect(sentencesOf({ EVENTSTORE_URL: url, EVENTSTORE_GRPC_PORT: '2113' })).toEqual([
       'EVENTSTORE_GRPC_PORT must be absent with EVENTSTORE_URL: there is no embedded engine to open.',
+    ]);
+  });
+
+  it('takes several event stores, with spaces or lines between', () => {
+    const urls = ['esdb://a:2113,b:2113?tls=true', 'esdb+discover://c:2113'];
+    for (const text of [urls.join(' '), `${urls.join('\n')}\n`]) {
+      expect(loadConfig({ DATA_DIR: fresh(), EVENTSTORE_URL: text }).eventStoreUrls).toEqual(urls);
+    }
+    expect(sentencesOf({ EVENTSTORE_URL: 'esdb://a:2113 b:2113' })).toEqual([
+      expect.stringContaining('EVENTSTORE_URL must be a URL that begins with esdb://'),
     ]);
   });
 

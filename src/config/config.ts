@@ -10,8 +10,8 @@ export interface Config {
   readonly host: string;
   /** Absolute. */
   readonly dataDir: string;
-  /** undefined: the embedded engine under `dataDir`. */
-  readonly eventStoreUrl: string | undefined;
+  /** Several: conversations are spread over them. undefined: the embedded engine under `dataDir`. */
+  readonly eventStoreUrls: readonly string[] | undefined;
   /** undefined: streams have their plain names, and nobody else uses the event store. */
   readonly eventStoreStreamPrefix: string | undefined;
   /** undefined: an embedded Postgres under `dataDir`. */

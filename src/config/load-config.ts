@@ -96,12 +96,12 @@ export function loadConfig(environment: Environment): Config {
   if (values.redisUrl !== undefined && values.jwtSecret === undefined) {
     problems.push('JWT_SECRET must be set with REDIS_URL: each node has to take the tokens of all.');
   }
-  if (values.eventStoreUrl !== undefined && values.eventStoreGrpcPort !== undefined) {
+  if (values.eventStoreUrls !== undefined && values.eventStoreGrpcPort !== undefined) {
     problems.push(
       'EVENTSTORE_GRPC_PORT must be absent with EVENTSTORE_URL: there is no embedded engine to open.',
     );
   }
-  if (values.eventStoreUrl === undefined && values.eventStoreStreamPrefix !== undefined) {
+  if (values.eventStoreUrls === undefined && values.eventStoreStreamPrefix !== undefined) {
     problems.push(
       'EVENTSTORE_STREAM_PREFIX must be absent without EVENTSTORE_URL: nobody shares the engine.',
     );
@@ -123,7 +123,7 @@ export function loadConfig(environment: Environment): Config {
     port: known.port,
     host: known.host,
     dataDir: known.dataDir,
-    eventStoreUrl: values.eventStoreUrl,
+    eventStoreUrls: values.eventStoreUrls,
     eventStoreStreamPrefix: values.eventStoreStreamPrefix,
     databaseUrl: values.databaseUrl,
     redisUrl: values.redisUrl,

@@ -60,6 +60,12 @@ function redis(text: string): string {
   return text;
 }
 
+/** One or several, with spaces between them. */
+function urls(...protocols: readonly string[]): (text: string) => readonly string[] {
+  const parse = url(...protocols);
+  return (text) => text.trim().split(/\s+/).map(parse);
+}
+
 function seconds(min: number, max: number): (text: string) => number {
   const parse = integer(min, max);
   return (text) => parse(text) * 1_000;
@@ -90,10 +96,10 @@ export const SETTINGS = {
   dataDir: setting('DATA_DIR', './.data', 'where the embedded stores and the JWT secret live', (text) =>
     resolve(text),
   ),
-  eventStoreUrl: secretSetting(
+  eventStoreUrls: secretSetting(
     'EVENTSTORE_URL',
-    'EventStoreDB connection string; absent: the embedded engine',
-    url('esdb', 'esdb+discover', 'kurrentdb', 'kurrentdb+discover'),
+    'EventStoreDB connection string, or several with spaces between: shards; absent: the embedded engine',
+    urls('esdb', 'esdb+discover', 'kurrentdb', 'kurrentdb+discover'),
   ),
   eventStoreStreamPrefix: setting(
     'EVENTSTORE_STREAM_PREFIX',

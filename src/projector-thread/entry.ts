@@ -5,7 +5,7 @@ import { LIVE_GROUP, LIVE_PROJECTIONS } from '../../projections/live';
 import { Projector, type ProjectorLog } from '../../projections/runner/projector';
 import type { EventLog } from '../application/ports/event-log';
 import { FollowedEventLog } from '../infrastructure/event-log/embedded/followed-event-log';
-import { EsdbEventLog } from '../infrastructure/event-log/esdb/esdb-event-log';
+import { followServers } from '../infrastructure/event-log/server-log';
 import { Database } from '../infrastructure/postgres/database';
 import { giveWayAsThread } from '../kernel/background';
 import { SystemClock } from '../kernel/clock';
@@ -34,8 +34,7 @@ function openSource({ source }: ThreadStart): Source {
     }
     case 'esdb': {
       const { kind: _kind, ...options } = source;
-      const log = new EsdbEventLog(options);
-      return { log, growTo: () => undefined, close: () => log.close() };
+      return { ...followServers(options), growTo: () => undefined };
     }
   }
 }

@@ -6,7 +6,8 @@ import type { ProjectorProgress } from '../../projections/runner/projector';
 export type EventSource =
   /** The embedded store in this folder, open in the main thread. */
   | { readonly kind: 'embedded'; readonly path: string }
-  | { readonly kind: 'esdb'; readonly connectionString: string; readonly streamPrefix?: string };
+  /** On one server, or on several in the order of the shards. */
+  | { readonly kind: 'esdb'; readonly urls: readonly string[]; readonly streamPrefix?: string };
 
 /** What the thread is started with. */
 export interface ThreadStart {

@@ -73,7 +73,7 @@ describe('npm run eventstore -- copy', () => {
     };
     let node: TestNode | undefined;
     try {
-      node = await startTestNode({ ...common, eventStoreUrl: undefined });
+      node = await startTestNode({ ...common, eventStoreUrls: undefined });
       const { jwtSecret } = node;
       const [ann, bob] = [await signUp(node.url, 'ann'), await signUp(node.url, 'bob')];
       const memberIds = [bob.session?.user.id ?? ''];
@@ -92,7 +92,7 @@ describe('npm run eventstore -- copy', () => {
       expect(code).toBe(0);
       // Positions in the log are another store's now: the read models are made again.
       await database.database.query('DROP SCHEMA read CASCADE');
-      node = await startTestNode({ ...common, jwtSecret, eventStoreUrl: server.url });
+      node = await startTestNode({ ...common, jwtSecret, eventStoreUrls: [server.url] });
       expect(await whatIsSeen(node.url, bob, id)).toEqual(seen);
       const again = await connectedDevice(node.url, ann, 'phone');
       const { seq } = await again.client.send({ conversationId: id }, 'and on').acked;

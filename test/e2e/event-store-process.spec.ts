@@ -51,7 +51,7 @@ describe('a node and an event store that speaks to others', () => {
     const client = EventStoreDBClient.connectionString(server.url);
     try {
       node = await startTestNode({
-        eventStoreUrl: server.url,
+        eventStoreUrls: [server.url],
         eventStoreStreamPrefix: undefined,
         rateLimits: false,
       });
@@ -86,7 +86,7 @@ describe('a node and an event store that speaks to others', () => {
 
   it('lets an official client follow its streams through the open door, while devices chat', async () => {
     node = await startTestNode({
-      ...{ eventStoreUrl: undefined, eventStoreStreamPrefix: undefined, rateLimits: false },
+      ...{ eventStoreUrls: undefined, eventStoreStreamPrefix: undefined, rateLimits: false },
       eventStoreGrpcPort: 0,
     });
     const port = /gRPC on 127\.0\.0\.1:(\d+)$/.exec(node.running.places.eventStore)?.[1] ?? '';

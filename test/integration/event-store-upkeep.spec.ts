@@ -91,10 +91,10 @@ describe('keeping the embedded event store', () => {
     expect(store.epoch).toBe(first);
 
     const door = await openTestDoor();
-    const server = { ...config, eventStoreUrl: `esdb://127.0.0.1:${door.port}?tls=false` };
+    const server = { ...config, eventStoreUrls: [`esdb://127.0.0.1:${door.port}?tls=false`] };
     const epochs: string[] = [];
     for (let n = 0; n < 3; n++) {
-      const log = new EsdbEventLog({ connectionString: server.eventStoreUrl });
+      const log = new EsdbEventLog({ connectionString: server.eventStoreUrls[0] as string });
       epochs.push(await log.epoch(), await log.epoch());
       await log.close();
       await beginEpoch({ ...server, eventStoreStreamPrefix: undefined });

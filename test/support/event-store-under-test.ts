@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from '../../src/config/config';
 
-type EventStoreConfig = Pick<Config, 'eventStoreUrl' | 'eventStoreStreamPrefix'>;
+type EventStoreConfig = Pick<Config, 'eventStoreUrls' | 'eventStoreStreamPrefix'>;
 
 /**
  * Where specs of whole nodes keep their logs: on the server at EVENTSTORE_URL when the run has one, or in the embedded
@@ -11,15 +11,19 @@ type EventStoreConfig = Pick<Config, 'eventStoreUrl' | 'eventStoreStreamPrefix'>
  */
 export function freshEventStore(): EventStoreConfig {
   const url = process.env['EVENTSTORE_URL'];
-  if (url === undefined || url === '') return { eventStoreUrl: undefined, eventStoreStreamPrefix: undefined };
-  return { eventStoreUrl: url, eventStoreStreamPrefix: `${runPrefix()}_${randomBytes(4).toString('hex')}` };
+  if (url === undefined || url === '')
+    return { eventStoreUrls: undefined, eventStoreStreamPrefix: undefined };
+  return {
+    eventStoreUrls: url.split(/\s+/),
+    eventStoreStreamPrefix: `${runPrefix()}_${randomBytes(4).toString('hex')}`,
+  };
 }
 
 /** The same, for a process of its own. */
 export function freshEventStoreEnvironment(): Record<string, string> {
-  const { eventStoreUrl, eventStoreStreamPrefix } = freshEventStore();
-  if (eventStoreUrl === undefined || eventStoreStreamPrefix === undefined) return {};
-  return { EVENTSTORE_URL: eventStoreUrl, EVENTSTORE_STREAM_PREFIX: eventStoreStreamPrefix };
+  const { eventStoreUrls, eventStoreStreamPrefix } = freshEventStore();
+  if (eventStoreUrls === undefined || eventStoreStreamPrefix === undefined) return {};
+  return { EVENTSTORE_URL: eventStoreUrls.join(' '), EVENTSTORE_STREAM_PREFIX: eventStoreStreamPrefix };
 }
 
 /** Imports by which a spec opens an engine of its own, whatever EVENTSTORE_URL says. */

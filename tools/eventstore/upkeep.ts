@@ -22,8 +22,8 @@ export async function check(path: string): Promise<string> {
 
 /** Of the store that a node with this configuration would use. @returns what to tell */
 export async function beginEpoch(config: Config): Promise<string> {
-  const { eventStoreUrl: connectionString, eventStoreStreamPrefix: streamPrefix } = config;
-  if (connectionString === undefined) {
+  const { eventStoreUrls: urls, eventStoreStreamPrefix: streamPrefix } = config;
+  if (urls === undefined) {
     const path = join(config.dataDir, 'events');
     const store = await EmbeddedEventStore.open({ path });
     const epoch = randomUUID();
@@ -34,15 +34,20 @@ export async function beginEpoch(config: Config): Promise<string> {
     }
     return `${path} begins the epoch ${epoch}`;
   }
-  const log = new EsdbEventLog({
-    connectionString,
-    ...(streamPrefix === undefined ? {} : { streamPrefix }),
-  });
-  try {
-    return `the event store begins the epoch ${await log.renewEpoch()}; restart the nodes that use it`;
-  } finally {
-    await log.close();
+  // One is enough to give the whole log another identity; all, so that none keeps one that others may have seen.
+  const epochs: string[] = [];
+  for (const connectionString of urls) {
+    const log = new EsdbEventLog({
+      connectionString,
+      ...(streamPrefix === undefined ? {} : { streamPrefix }),
+    });
+    try {
+      epochs.push(await log.renewEpoch());
+    } finally {
+      await log.close();
+    }
   }
+  return `the event store begins the epoch ${epochs.join(', ')}; restart the nodes that use it`;
 }
 
 async function withBar(work: (onChecked: OnChecked) => Promise<StoreContent>): Promise<StoreContent> {

@@ -18,6 +18,10 @@ export function conversationOfStream(stream: string): ConversationId | undefined
     : undefined;
 }
 
+/** undefined for any stream that is no snapshot of a conversation. */
+export const conversationOfSnapshot = (stream: string): ConversationId | undefined =>
+  stream.startsWith(SNAPSHOT_PREFIX) ? asConversationId(stream.slice(SNAPSHOT_PREFIX.length)) : undefined;
+
 /** Two people have one direct conversation, whoever writes first, on whatever node. */
 export function directConversationId(one: UserId, other: UserId): ConversationId {
   const [first, second] = one < other ? [one, other] : [other, one];

@@ -275,7 +275,7 @@ export function readAllContract(current: CurrentLog): void {
     expect(
       (await log.readAll({ limit: 5, after: head, filter: { streamPrefixes: [wanted] } })).events,
     ).toEqual([]);
-    expect(await log.headOf({ streamPrefixes: [none] })).toEqual(POSITION_START);
+    expect(hasPassed(POSITION_START, await log.headOf({ streamPrefixes: [none] }))).toBe(true);
   });
 
   it('heads at its last event', async () => {

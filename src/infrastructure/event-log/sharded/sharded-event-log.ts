@@ -1,0 +1,145 @@
+import {
+  EventLog,
+  READ_EVENTS_MAX,
+  type AllRead,
+  type AppendResult,
+  type ExpectedRevision,
+  type LogEvent,
+  type LogFilter,
+  type NewEvent,
+  type ReadAllOptions,
+  type ReadStreamOptions,
+  type StreamRead,
+  type SubscribeOptions,
+  type SubscriptionItem,
+} from '../../../application/ports/event-log';
+import { fromPlaces, ofShard, placeIn, POSITION_START, type Position } from '../../../kernel/position';
+import { subscribeToShards, type OnAway } from './merged-subscription';
+import { shardOfStream } from './placement';
+
+/** After every place there is; where reading backwards begins, for a shard of which nothing has been read yet. */
+const PLACE_END: Position = { commit: (1n << 63n) - 1n, prepare: (1n << 63n) - 1n };
+
+export interface ShardedOptions {
+  /** Identity of the whole log. */
+  readonly epoch: () => Promise<string>;
+  /** Told when the subscription to one shard breaks while others go on. */
+  readonly onAway?: OnAway;
+}
+
+/**
+ * The port over several logs (docs/adr/0037): each stream lies in the one that its name is placed in, and what follows all
+ * streams follows all logs. A shard that is away takes its own streams with it and no others; what asks all shards (head,
+ * readAll) rejects then, because nobody could tell what is missing.
+ *
+ * What a shard holds of streams that are placed elsewhere was left behind when they were moved, and is not shown.
+ */
+export class ShardedEventLog extends EventLog {
+  /** @param shards in the order of the arrangement, two at least */
+  constructor(
+    private readonly shards: readonly EventLog[],
+    private readonly options: ShardedOptions,
+  ) {
+    super();
+  }
+
+  override async append(
+    stream: string,
+    events: readonly NewEvent[],
+    options: { readonly expected: ExpectedRevision },
+  ): Promise<AppendResult> {
+    const { log, shard } = this.placeOf(stream);
+    const result = await log.append(stream, events, options);
+    return result.kind === 'appended' ? { ...result, position: ofShard(shard, result.position) } : result;
+  }
+
+  override async readStream(stream: string, options: ReadStreamOptions): Promise<StreamRead> {
+    const { log, shard } = this.placeOf(stream);
+    const read = await log.readStream(stream, options);
+    if (read.kind !== 'events' || shard === 0) return read;
+    return { ...read, events: read.events.map((event) => eventIn(shard, event)) };
+  }
+
+  override async readAll(options: ReadAllOptions): Promise<AllRead> {
+    const { limit, after, direction = 'forwards' } = options;
+    if (!Number.isInteger(limit) || limit < 1 || limit > READ_EVENTS_MAX) {
+      throw new RangeError(`a read takes 1 to ${READ_EVENTS_MAX} events, not ${limit}`);
+    }
+    const fromEach = Math.max(1, Math.floor(limit / this.shards.length));
+    const begin = this.shards.map((_, shard) => beginOf(after, shard, direction));
+    const pages = await Promise.all(
+      this.shards.map((log, shard) => {
+        const place = begin[shard] ?? POSITION_START;
+        const from = place.commit === PLACE_END.commit ? {} : { after: place };
+        const { after: _whole, ...others } = options;
+        return log.readAll({ ...others, ...from, limit: fromEach });
+      }),
+    );
+    const kept = limit < this.shards.length ? firstOf(pages, limit, direction) : pages.map(() => true);
+    return {
+      events: pages.flatMap((page, shard) => (kept[shard] === true ? this.shown(shard, page.events) : [])),
+      next: fromPlaces(
+        pages.map((page, shard) => (kept[shard] === true ? page.next : (begin[shard] ?? POSITION_START))),
+      ),
+      endOfLog: pages.every(({ endOfLog }, shard) => endOfLog && kept[shard]),
+    };
+  }
+
+  override subscribe(options: SubscribeOptions): AsyncIterable<SubscriptionItem> {
+    const isShown = (shard: number, event: LogEvent): boolean => this.isPlaced(shard, event);
+    return subscribeToShards(this.shards, () => this.head(), { ...options, isShown, ...this.options });
+  }
+
+  override async head(): Promise<Position> {
+    return fromPlaces(await Promise.all(this.shards.map((log) => log.head())));
+  }
+
+  override async headOf(filter: LogFilter): Promise<Position> {
+    return fromPlaces(await Promise.all(this.shards.map((log) => log.headOf(filter))));
+  }
+
+  override async setMaxCount(stream: string, maxCount: number): Promise<void> {
+    await this.placeOf(stream).log.setMaxCount(stream, maxCount);
+  }
+
+  override epoch(): Promise<string> {
+    return this.options.epoch();
+  }
+
+  private placeOf(stream: string): { readonly log: EventLog; readonly shard: number } {
+    const shard = shardOfStream(stream, this.shards.length);
+    return { log: this.shards[shard] as EventLog, shard };
+  }
+
+  private isPlaced(shard: number, { stream }: LogEvent): boolean {
+    return shardOfStream(stream, this.shards.length) === shard;
+  }
+
+  private shown(shard: number, events: readonly LogEvent[]): readonly LogEvent[] {
+    return events
+      .filter((event) => this.isPlaced(shard, event))
+      .map((event) => (shard === 0 ? event : eventIn(shard, event)));
+  }
+}
+
+const eventIn = (shard: number, event: LogEvent): LogEvent => ({
+  ...event,
+  position: ofShard(shard, event.position),
+});
+
+function beginOf(after: Position | undefined, shard: number, direction: 'forwards' | 'backwards'): Position {
+  if (after !== undefined) return placeIn(after, shard);
+  return direction === 'forwards' ? POSITION_START : PLACE_END;
+}
+
+/**
+ * For a page that holds fewer events than there are shards, of each of which one was read: which shards' are in it. The
+ * oldest are, or backwards the youngest, by the time at which they were recorded; an empty page is taken as it is.
+ */
+function firstOf(pages: readonly AllRead[], limit: number, direction: 'forwards' | 'backwards'): boolean[] {
+  const sign = direction === 'forwards' ? 1 : -1;
+  const full = pages.flatMap(({ events: [event] }, shard) => (event === undefined ? [] : [{ shard, event }]));
+  const order = full.toSorted((a, b) => sign * (a.event.created - b.event.created));
+  const first = new Set(order.slice(0, limit).map(({ shard }) => shard));
+  return pages.map(({ events }, shard) => events.length === 0 || first.has(shard));
+}
