@@ -8,15 +8,17 @@ import { describeMachine } from './report/machine';
 import { stagesOf } from './report/stages';
 import { plain, summarize } from './report/summary';
 import { table } from './report/table';
-import type { Metrics, Scenario } from './scenario';
+import { MissingInput, type Metrics, type Scenario } from './scenario';
 import { coldScenario } from './scenarios/cold';
 import { directScenario } from './scenarios/direct';
 import { eventLogScenario } from './scenarios/event-log';
 import { groupScenario } from './scenarios/group';
 import { idleScenario } from './scenarios/idle';
 import { inboxScenario } from './scenarios/inbox';
+import { mixedScenario } from './scenarios/mixed';
 import { projectionsScenario } from './scenarios/projections';
 import { receiptsScenario } from './scenarios/receipts';
+import { replayScenario } from './scenarios/replay';
 import { roomsScenario } from './scenarios/rooms';
 import { stormScenario } from './scenarios/storm';
 import { syncScenario } from './scenarios/sync';
@@ -31,6 +33,8 @@ const SCENARIOS: readonly Scenario[] = [
   inboxScenario,
   coldScenario,
   receiptsScenario,
+  mixedScenario,
+  replayScenario,
   eventLogScenario,
   projectionsScenario,
 ];
@@ -79,6 +83,20 @@ function sayStages(options: Options, microsecondsPerMessage: number): void {
 const runsOf = (options: Options): number =>
   Number(options.value('runs') ?? (options.flag('quick') ? 1 : RUNS_DEFAULT));
 
+/** Among all others, a case that lacks something is left out, and says so; alone, it is an error. */
+async function unlessMissing(
+  metrics: Promise<Metrics | undefined>,
+  options: Options,
+): Promise<Metrics | undefined> {
+  try {
+    return await metrics;
+  } catch (error) {
+    if (!(error instanceof MissingInput) || !options.names.includes('all')) throw error;
+    say(`left out: ${error.message}`);
+    return undefined;
+  }
+}
+
 async function runGuard(options: Options): Promise<void> {
   const { lines, stands } = await guard(
     parley(THIS_BUILD, options),
@@ -118,10 +136,11 @@ async function main(): Promise<void> {
     // Alternately, so that what else the machine does meets all of them alike.
     for (let run = 0; run < runs; run++) {
       for (const { name, run: runOnce } of contestants) {
-        const metrics = await runOnce(one);
+        const metrics = await unlessMissing(runOnce(one), options);
         if (metrics !== undefined) measured.set(name, [...(measured.get(name) ?? []), metrics]);
       }
     }
+    if (measured.size === 0) continue;
     results[one.name] = Object.fromEntries(measured);
     const columns = [...measured].map(([name, all]) => [name, summarize(all)] as const);
     say(`\n${table(one.name, Object.fromEntries(columns))}`);
@@ -132,6 +151,7 @@ async function main(): Promise<void> {
 }
 
 main().catch((error: unknown) => {
-  process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  const told = error instanceof MissingInput ? error.message : error instanceof Error ? error.stack : error;
+  process.stderr.write(`${String(told)}\n`);
   process.exit(1);
 });

@@ -32,3 +32,8 @@ export interface Scenario {
   readonly about: string;
   readonly cases: readonly Case[];
 }
+
+/** What a case needs is not on this machine; the message says what to do. */
+export class MissingInput extends Error {
+  override readonly name = 'MissingInput';
+}

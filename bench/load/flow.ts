@@ -17,6 +17,8 @@ export interface FlowOptions {
   readonly receipts: Receipts;
   /** Told of every answer to a send, as a closed loop needs it. */
   readonly onAnswer?: (device: Device) => void;
+  /** Told of every acknowledgement, with its frame. */
+  readonly onAck?: (device: Device, text: string) => void;
   /** Told of every delivery to somebody else than the sender. */
   readonly onDelivery?: (message: number, device: Device) => void;
 }
@@ -49,6 +51,8 @@ const nothing = (): Measured => ({
 export class Flow implements DeviceListener {
   measured = nothing();
   lastRefusal = '';
+  /** Of frames of every kind. */
+  refusals = 0;
   socketsLost = 0;
   receiptFrames = 0;
   private sent = 0;
@@ -73,11 +77,13 @@ export class Flow implements DeviceListener {
     return measured;
   }
 
-  send(device: Device, conversationId: string, intendedAt: number): void {
+  /** @param text what is said; letters without a meaning unless given */
+  send(device: Device, conversationId: string, intendedAt: number, text?: string): void {
     const { number, body } = this.next(intendedAt);
+    const said = text === undefined ? body : body.slice(0, 1 + NUMBER_DIGITS) + text;
     device.send(
       `{"event":"message.send","id":"${number}","data":{"conversationId":"${conversationId}","clientMessageId":"` +
-        `${nextClientMessageId()}","content":{"type":"text","body":"${body}"}}}`,
+        `${nextClientMessageId()}","content":{"type":"text","body":${JSON.stringify(said)}}}}`,
     );
     this.measured.lateness.add(performance.now() - intendedAt);
   }
@@ -100,15 +106,17 @@ export class Flow implements DeviceListener {
     this.measured.deliveries.add(ms);
   }
 
-  acked(device: Device, tag: string): void {
+  acked(device: Device, tag: string, text = ''): void {
     this.answered++;
     this.measured.acked++;
     this.measured.acks.add(performance.now() - (this.intendedAt[Number(tag)] as number));
+    this.options.onAck?.(device, text);
     this.options.onAnswer?.(device);
   }
 
   refused(device: Device, tag: string, text: string): void {
     this.lastRefusal = text;
+    this.refusals++;
     // The errors of receipts and the like have no number.
     if (!/^\d+$/.test(tag)) return;
     this.answered++;

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connectAll } from '../load/crowd';
 import { usageOf } from '../load/processes';
-import type { Metrics, Scenario, Surroundings } from '../scenario';
+import { idleNodes } from './idle-nodes';
+import type { Case, Metrics, Scenario, Surroundings } from '../scenario';
 
 /** After which a server that has nothing to do has let go of what it needs for opening sockets alone. */
 const REST_MS = 20_000;
@@ -31,11 +32,20 @@ async function idle({ quick, startServer }: Surroundings, sockets: number): Prom
   };
 }
 
+export const idleOf = (sockets: number): Case => ({
+  name: `idle ${sockets}`,
+  run: (surroundings) => idle(surroundings, sockets),
+});
+
 export const idleScenario: Scenario = {
   name: 'idle',
-  about: 'authenticated sockets that do nothing: memory for each',
-  cases: SOCKETS.map((sockets, n) => ({
-    name: `idle ${sockets}`,
-    run: (surroundings) => idle(surroundings, surroundings.quick ? (SOCKETS_QUICK[n] ?? sockets) : sockets),
-  })),
+  about: 'authenticated sockets that do nothing: memory for each, in one process and in several (--sockets)',
+  cases: [
+    ...SOCKETS.map((sockets, n) => ({
+      name: `idle ${sockets}`,
+      run: (surroundings: Surroundings): Promise<Metrics> =>
+        idle(surroundings, surroundings.quick ? (SOCKETS_QUICK[n] ?? sockets) : sockets),
+    })),
+    { name: 'idle, several processes', run: idleNodes },
+  ],
 };
