@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { ejabberd, floor, parley, type Contestant } from './contestants';
 import { guard } from './guard';
+import { WATCHED } from './guarded';
 import { THIS_BUILD } from './load/server';
 import { parseOptions, type Options } from './options';
 import { describeMachine } from './report/machine';
@@ -99,6 +100,7 @@ async function unlessMissing(
 
 async function runGuard(options: Options): Promise<void> {
   const { lines, stands } = await guard(
+    WATCHED,
     parley(THIS_BUILD, options),
     floor('ws relay', options),
     runsOf(options),
