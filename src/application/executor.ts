@@ -86,12 +86,18 @@ export class Executor implements OnApplicationShutdown {
    * @throws StoreUnavailable, EventLogUnavailable
    */
   async state(conversationId: ConversationId, atLeast?: Seq): Promise<ConversationState | undefined> {
-    const known = this.conversations.peek(conversationId)?.state;
-    if (known !== undefined && (atLeast === undefined || known.head >= atLeast)) return known;
+    const known = this.knownState(conversationId, atLeast);
+    if (known !== undefined) return known;
     const fetched = await this.conversations.fetch(conversationId);
     if (atLeast === undefined || (fetched.state?.head ?? -1) >= atLeast) return fetched.state;
     // The read that was under way, and was joined, may have begun before that seq was appended.
     return (await this.conversations.refresh(conversationId, fetched)).warm.state;
+  }
+
+  /** What {@link state} answers, when it need not read the log for it. */
+  knownState(conversationId: ConversationId, atLeast?: Seq): ConversationState | undefined {
+    const known = this.conversations.peek(conversationId)?.state;
+    return known !== undefined && (atLeast === undefined || known.head >= atLeast) ? known : undefined;
   }
 
   /**

@@ -45,6 +45,9 @@ const CHECKS_MAX = 8;
 const RETRY_AFTER_MS = 1_000;
 const RETRY: Backoff = { baseMs: 100, maxMs: 5_000 };
 
+/** A conversation, and up to where somebody has its events. */
+type Wanted = readonly [ConversationId, Seq];
+
 interface Pending {
   readonly gathered: GatheredCursors;
   readonly isLarge: boolean;
@@ -125,7 +128,7 @@ export class ReceiptAggregator {
 
   private async accept(
     userId: UserId,
-    cursors: readonly (readonly [ConversationId, Seq])[],
+    cursors: readonly Wanted[],
     fieldOf: (id: ConversationId) => string,
     kind: {
       isKnown(state: ConversationState, upTo: Seq): boolean;
@@ -133,19 +136,18 @@ export class ReceiptAggregator {
     },
   ): Promise<Problem | undefined> {
     const accepted: (readonly [ConversationState, Seq])[] = [];
-    try {
-      const states = mapInOrder(cursors, CHECKS_MAX, async ([id, upTo]) => this.executor.state(id, upTo));
-      let next = 0;
-      for await (const state of states) {
-        const [id, upTo] = cursors[next++] as readonly [ConversationId, Seq];
-        if (state?.members.has(userId) !== true) return NOT_FOUND;
-        if (upTo > state.head) return beyondHead(fieldOf(id));
-        if (!kind.isKnown(state, upTo)) accepted.push([state, upTo]);
-      }
-    } catch (error) {
-      if (error instanceof EventLogUnavailable || error instanceof StoreUnavailable) return UNAVAILABLE;
-      throw error;
-    }
+    const refuse = (state: ConversationState | undefined, [id, upTo]: Wanted): Problem | undefined => {
+      if (state?.members.has(userId) !== true) return NOT_FOUND;
+      if (upTo > state.head) return beyondHead(fieldOf(id));
+      if (!kind.isKnown(state, upTo)) accepted.push([state, upTo]);
+      return undefined;
+    };
+    const known = this.knownStates(cursors);
+    const refused =
+      known === undefined
+        ? await this.refuseAnyRead(cursors, refuse)
+        : firstOf(cursors, (wanted, n) => refuse(known[n], wanted));
+    if (refused !== undefined) return refused;
     if (!this.hasRoomFor(accepted)) return UNAVAILABLE;
     for (const [state, upTo] of accepted) {
       const pending = this.pendingOf(state);
@@ -155,6 +157,36 @@ export class ReceiptAggregator {
       }
     }
     return undefined;
+  }
+
+  /** Nearly always all of them are in memory: then nothing is waited for. */
+  private knownStates(cursors: readonly Wanted[]): readonly ConversationState[] | undefined {
+    const states: ConversationState[] = [];
+    for (const [id, upTo] of cursors) {
+      const state = this.executor.knownState(id, upTo);
+      if (state === undefined) return undefined;
+      states.push(state);
+    }
+    return states;
+  }
+
+  /** Reads hardly further than the first that is refused: ten thousand ids of strangers cost CHECKS_MAX reads. */
+  private async refuseAnyRead(
+    cursors: readonly Wanted[],
+    refuse: (state: ConversationState | undefined, wanted: Wanted) => Problem | undefined,
+  ): Promise<Problem | undefined> {
+    try {
+      let next = 0;
+      const states = mapInOrder(cursors, CHECKS_MAX, ([id, upTo]) => this.executor.state(id, upTo));
+      for await (const state of states) {
+        const refused = refuse(state, cursors[next++] as Wanted);
+        if (refused !== undefined) return refused;
+      }
+      return undefined;
+    } catch (error) {
+      if (error instanceof EventLogUnavailable || error instanceof StoreUnavailable) return UNAVAILABLE;
+      throw error;
+    }
   }
 
   private hasRoomFor(accepted: readonly (readonly [ConversationState, Seq])[]): boolean {
@@ -274,6 +306,14 @@ export class ReceiptAggregator {
 function covers(state: ConversationState, known: Seq | -1 | undefined, upTo: Seq): boolean {
   const lastMessage = state.recent.newest?.seq ?? -1;
   return (known ?? -1) >= Math.min(upTo, lastMessage);
+}
+
+function firstOf<T, R>(items: readonly T[], look: (item: T, n: number) => R | undefined): R | undefined {
+  for (const [n, item] of items.entries()) {
+    const found = look(item, n);
+    if (found !== undefined) return found;
+  }
+  return undefined;
 }
 
 const NOT_FOUND = problem('not_found', 'There is no such conversation.');

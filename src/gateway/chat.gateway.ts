@@ -1,6 +1,5 @@
-import { UseFilters } from '@nestjs/common';
 import { CommandBus } from '@nestjs/cqrs';
-import { MessageBody, SubscribeMessage, WebSocketGateway } from '@nestjs/websockets';
+import { SubscribeMessage, WebSocketGateway } from '@nestjs/websockets';
 import {
   DeleteMessageCommand,
   EditMessageCommand,
@@ -17,13 +16,11 @@ import { Metrics } from '../observability/metrics';
 import { ok, refusal, type Answer, type Incoming } from './answers';
 import { monotonicNow } from './monotonic';
 import { changeAnswer, sendAnswer } from './outcome-frames';
-import { RethrowFilter } from './rethrow.filter';
 
 const okUnless = (refused: Problem | undefined): Answer => (refused === undefined ? ok() : refusal(refused));
 
 /** Messages, receipts and `sync`: what is in the log (PROTOCOL.md section 3). */
 @WebSocketGateway({ path: '/ws' })
-@UseFilters(new RethrowFilter())
 export class ChatGateway {
   constructor(
     private readonly commands: CommandBus,
@@ -34,7 +31,7 @@ export class ChatGateway {
 
   /** Answers by itself, page by page; only a refusal is left to say. */
   @SubscribeMessage('sync')
-  async sync(@MessageBody() { session, id, data }: Incoming<'sync'>): Promise<Answer | undefined> {
+  async sync({ session, id, data }: Incoming<'sync'>): Promise<Answer | undefined> {
     const startedAt = monotonicNow();
     if (!session.hasSynced && Object.keys(data.cursors ?? {}).length > 0) this.metrics.reconnects.inc();
     session.hasSynced = true;
@@ -45,7 +42,7 @@ export class ChatGateway {
   }
 
   @SubscribeMessage('message.send')
-  async send(@MessageBody() { caller, context, data }: Incoming<'message.send'>): Promise<Answer> {
+  async send({ caller, context, data }: Incoming<'message.send'>): Promise<Answer> {
     const clientMessageId = asClientMessageId(data.clientMessageId);
     const command = new SendMessageCommand({
       by: caller.userId,
@@ -63,7 +60,7 @@ export class ChatGateway {
   }
 
   @SubscribeMessage('message.edit')
-  async edit(@MessageBody() incoming: Incoming<'message.edit'>): Promise<Answer> {
+  async edit(incoming: Incoming<'message.edit'>): Promise<Answer> {
     const { content } = incoming.data;
     return changeAnswer(
       await this.commands.execute(new EditMessageCommand({ ...onMessage(incoming), content })),
@@ -71,7 +68,7 @@ export class ChatGateway {
   }
 
   @SubscribeMessage('message.delete')
-  async delete(@MessageBody() incoming: Incoming<'message.delete'>): Promise<Answer> {
+  async delete(incoming: Incoming<'message.delete'>): Promise<Answer> {
     const { scope } = incoming.data;
     return changeAnswer(
       await this.commands.execute(new DeleteMessageCommand({ ...onMessage(incoming), scope })),
@@ -79,7 +76,7 @@ export class ChatGateway {
   }
 
   @SubscribeMessage('reaction.set')
-  async react(@MessageBody() incoming: Incoming<'reaction.set'>): Promise<Answer> {
+  async react(incoming: Incoming<'reaction.set'>): Promise<Answer> {
     const { emoji, on } = incoming.data;
     return changeAnswer(
       await this.commands.execute(new SetReactionCommand({ ...onMessage(incoming), emoji, on })),
@@ -88,13 +85,13 @@ export class ChatGateway {
 
   /** `ok`: accepted. The event that follows within the receipt window is the confirmation. */
   @SubscribeMessage('delivered')
-  async delivered(@MessageBody() { caller, data }: Incoming<'delivered'>): Promise<Answer> {
+  async delivered({ caller, data }: Incoming<'delivered'>): Promise<Answer> {
     return okUnless(await this.receipts.delivered(caller.userId, caller.deviceId, data.cursors));
   }
 
   /** `ok`: accepted, as with `delivered`. */
   @SubscribeMessage('read')
-  async read(@MessageBody() { caller, data }: Incoming<'read'>): Promise<Answer> {
+  async read({ caller, data }: Incoming<'read'>): Promise<Answer> {
     const conversationId = asConversationId(data.conversationId);
     return okUnless(await this.receipts.read(caller.userId, conversationId, asSeq(data.upTo)));
   }
@@ -104,14 +101,14 @@ export class ChatGateway {
    * withheld before is to be synced, in one turn of the event loop, so that no push comes between.
    */
   @SubscribeMessage('focus')
-  focus(@MessageBody() { session, data }: Incoming<'focus'>): Answer {
+  focus({ session, data }: Incoming<'focus'>): Answer {
     session.focused = asConversationId(data.conversationId);
     session.catchUp(session.focused);
     return ok();
   }
 
   @SubscribeMessage('unfocus')
-  unfocus(@MessageBody() { session, data }: Incoming<'unfocus'>): Answer {
+  unfocus({ session, data }: Incoming<'unfocus'>): Answer {
     if (session.focused === data.conversationId) session.focused = undefined;
     return ok();
   }

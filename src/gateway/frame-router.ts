@@ -8,6 +8,7 @@ import { problem } from '../protocol/errors';
 import { CLIENT_FRAME_NAMES, type ClientFrameName } from '../protocol/frames';
 import { invalidInput, refusal, withId, type Answer } from './answers';
 import { parseClientFrame } from './client-frame';
+import { frameHandlersOf, type FrameHandler } from './frame-handlers';
 import { frameErrors, isClientFrameName } from './frame-rules';
 import { FrameRates } from './frame-rates';
 import { GatewayCounters } from './gateway-counters';
@@ -15,9 +16,6 @@ import { UNAVAILABLE_RETRY_MS } from './gateway-limits';
 import { BINARY, type Inbound } from './lane';
 import { monotonicNow } from './monotonic';
 import type { Session } from './session';
-
-/** What Nest made of a `@SubscribeMessage` method; undefined: it has answered already, or says nothing. */
-export type FrameHandler = (incoming: object) => Promise<Answer | undefined>;
 
 /** What a person does; the rest a device sends by itself, also from a pocket. */
 const BY_HAND: ReadonlySet<string> = new Set<ClientFrameName>([
@@ -53,10 +51,15 @@ export class FrameRouter implements OnApplicationBootstrap {
     private readonly counters: GatewayCounters,
   ) {}
 
-  /** @throws Error when the event has a handler already: one of the two would never run */
-  register(event: string, handler: FrameHandler): void {
-    if (this.handlers.has(event)) throw new Error(`two handlers for the frame ${event}`);
-    this.handlers.set(event, handler);
+  /**
+   * Its methods handle the frames they subscribe to from now on.
+   * @throws Error when a frame has a handler already: one of the two would never run
+   */
+  adopt(gateway: object): void {
+    for (const [event, handler] of frameHandlersOf(gateway)) {
+      if (this.handlers.has(event)) throw new Error(`two handlers for the frame ${event}`);
+      this.handlers.set(event, handler);
+    }
   }
 
   onApplicationBootstrap(): void {

@@ -1,13 +1,11 @@
 import { Module } from '@nestjs/common';
 import { PresenceModule } from '../presence/presence.module';
 import { Authentication } from './authentication';
-import { ChatGateway } from './chat.gateway';
 import { FrameRates } from './frame-rates';
 import { FrameRouter } from './frame-router';
 import { GatewayCounters } from './gateway-counters';
 import { GATEWAY_LIMITS, GATEWAY_LIMITS_DEFAULT } from './gateway-limits';
-import { HintsGateway } from './hints.gateway';
-import { SessionGateway } from './session.gateway';
+import { GATEWAYS } from './gateways';
 import { Sockets } from './sockets';
 
 /**
@@ -23,9 +21,7 @@ import { Sockets } from './sockets';
     FrameRouter,
     Authentication,
     Sockets,
-    SessionGateway,
-    ChatGateway,
-    HintsGateway,
+    ...GATEWAYS,
   ],
   exports: [Sockets, GatewayCounters],
 })

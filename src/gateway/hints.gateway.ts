@@ -1,5 +1,4 @@
-import { UseFilters } from '@nestjs/common';
-import { MessageBody, SubscribeMessage, WebSocketGateway } from '@nestjs/websockets';
+import { SubscribeMessage, WebSocketGateway } from '@nestjs/websockets';
 import { Executor } from '../application/executor';
 import { EphemeralBus, PresenceStore } from '../application/ports/presence';
 import type { ConversationState } from '../domain/conversation/state';
@@ -11,7 +10,6 @@ import { toPresenceDto } from '../presence/presence-frame';
 import { invalidInput, ok, refusal, type Answer, type Incoming } from './answers';
 import { TYPING_REPEAT_MS } from './gateway-limits';
 import { monotonicNow } from './monotonic';
-import { RethrowFilter } from './rethrow.filter';
 import type { Session } from './session';
 
 type Membership =
@@ -22,7 +20,6 @@ const encode = (frame: ServerFrame): Buffer => Buffer.from(JSON.stringify(frame)
 
 /** What is passed on and never stored: typing, presence, call signals (PROTOCOL.md sections 2 and 3). */
 @WebSocketGateway({ path: '/ws' })
-@UseFilters(new RethrowFilter())
 export class HintsGateway {
   constructor(
     private readonly executor: Executor,
@@ -33,7 +30,7 @@ export class HintsGateway {
 
   /** Goes to the other members' devices, in silence; only a refusal is answered. */
   @SubscribeMessage('typing')
-  async typing(@MessageBody() { session, caller, data }: Incoming<'typing'>): Promise<Answer | undefined> {
+  async typing({ session, caller, data }: Incoming<'typing'>): Promise<Answer | undefined> {
     const conversationId = asConversationId(data.conversationId);
     if (saysNothingNew(session, conversationId, data.isTyping)) return undefined;
     const found = await this.membership(conversationId, caller.userId);
@@ -47,7 +44,7 @@ export class HintsGateway {
   }
 
   @SubscribeMessage('call.signal')
-  async signal(@MessageBody() { session, caller, data }: Incoming<'call.signal'>): Promise<Answer> {
+  async signal({ session, caller, data }: Incoming<'call.signal'>): Promise<Answer> {
     const { toDeviceId } = data;
     const toUserId = asUserId(data.toUserId);
     const found = await this.membership(asConversationId(data.conversationId), caller.userId);
@@ -67,7 +64,7 @@ export class HintsGateway {
   }
 
   @SubscribeMessage('presence.set')
-  async set(@MessageBody() { session, caller, data }: Incoming<'presence.set'>): Promise<Answer> {
+  async set({ session, caller, data }: Incoming<'presence.set'>): Promise<Answer> {
     const { userId, deviceId } = caller;
     const key = { userId, deviceId, sessionId: session.sessionId };
     return this.asHint(async () => {
@@ -77,7 +74,7 @@ export class HintsGateway {
   }
 
   @SubscribeMessage('presence.watch')
-  async watchThem(@MessageBody() { session, data }: Incoming<'presence.watch'>): Promise<Answer> {
+  async watchThem({ session, data }: Incoming<'presence.watch'>): Promise<Answer> {
     const userIds = [...new Set(data.userIds)].map(asUserId);
     if (this.watch.watch(session, userIds) === 'tooMany') {
       const message = 'more users would be watched than one socket may watch';
@@ -92,7 +89,7 @@ export class HintsGateway {
   }
 
   @SubscribeMessage('presence.unwatch')
-  unwatch(@MessageBody() { session, data }: Incoming<'presence.unwatch'>): Answer {
+  unwatch({ session, data }: Incoming<'presence.unwatch'>): Answer {
     this.watch.unwatch(session, data.userIds.map(asUserId));
     return ok({ presences: [] });
   }

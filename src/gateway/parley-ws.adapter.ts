@@ -2,15 +2,15 @@ import type { IncomingMessage, Server } from 'node:http';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { INestApplication } from '@nestjs/common';
-import type { WsMessageHandler } from '@nestjs/common/interfaces';
 import { AbstractWsAdapter } from '@nestjs/websockets';
 import { Server as SocketServer, type RawData, type ServerOptions, type WebSocket } from 'ws';
 import { uuidv7 } from '../kernel/uuid';
 import { CONFIG, type Config } from '../config/config';
 import { Authentication } from './authentication';
-import { FrameRouter, type FrameHandler } from './frame-router';
+import { FrameRouter } from './frame-router';
 import { BUFFERED_CHUNKS_MAX, FRAGMENTS_MAX, GATEWAY_LIMITS, type GatewayLimits } from './gateway-limits';
 import { GatewaySocket } from './gateway-socket';
+import { GATEWAYS } from './gateways';
 import { BINARY } from './lane';
 import { Session } from './session';
 import { Sockets } from './sockets';
@@ -67,8 +67,8 @@ function credentialsOf(
 /**
  * Nest's gateways over `ws`, on the port of the HTTP server. Nest's own adapter handles the frames of one socket
  * concurrently, swallows what it cannot parse, and binds every handler to every socket. Here each socket has a
- * lane, every frame goes through the router, and Nest binds its handlers once, to a door that stands for all
- * sockets: the frame itself says which session it came from, and an idle socket costs nothing of Nest's.
+ * lane, every frame goes through the router, which calls the gateways' methods itself; to Nest one door stands for
+ * all sockets, so that an idle one costs nothing of Nest's.
  */
 export class ParleyWsAdapter extends AbstractWsAdapter {
   private readonly door: Door = {};
@@ -87,6 +87,7 @@ export class ParleyWsAdapter extends AbstractWsAdapter {
     this.authentication = app.get(Authentication);
     this.config = app.get<Config>(CONFIG);
     this.limits = app.get<GatewayLimits>(GATEWAY_LIMITS);
+    for (const gateway of GATEWAYS) this.router.adopt(app.get<object>(gateway));
   }
 
   /** One server for all gateways: they share a path and the port of HTTP. */
@@ -122,10 +123,9 @@ export class ParleyWsAdapter extends AbstractWsAdapter {
     return;
   }
 
-  bindMessageHandlers(_door: Door, handlers: WsMessageHandler[]): void {
-    for (const { message, callback } of handlers) {
-      this.router.register(message, callback as FrameHandler);
-    }
+  /** The router calls the gateways' methods directly, without Nest's wrapper around them (docs/adr/0043). */
+  bindMessageHandlers(): void {
+    return;
   }
 
   override async close(server: Sessions): Promise<void> {

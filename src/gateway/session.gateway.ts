@@ -1,18 +1,15 @@
-import { UseFilters } from '@nestjs/common';
-import { MessageBody, SubscribeMessage, WebSocketGateway } from '@nestjs/websockets';
+import { SubscribeMessage, WebSocketGateway } from '@nestjs/websockets';
 import { problem } from '../protocol/errors';
 import { ok, refusal, type Answer, type FirstFrame, type Incoming } from './answers';
 import { Authentication } from './authentication';
-import { RethrowFilter } from './rethrow.filter';
 
 /** Who a socket is, and whether it is there (PROTOCOL.md section 3). */
 @WebSocketGateway({ path: '/ws' })
-@UseFilters(new RethrowFilter())
 export class SessionGateway {
   constructor(private readonly authentication: Authentication) {}
 
   @SubscribeMessage('auth')
-  async auth(@MessageBody() { session, id, data }: FirstFrame): Promise<Answer | undefined> {
+  async auth({ session, id, data }: FirstFrame): Promise<Answer | undefined> {
     if (session.caller !== undefined) {
       return refusal(problem('conflict', 'the socket is authenticated; a newer token comes by reauth'));
     }
@@ -21,7 +18,7 @@ export class SessionGateway {
   }
 
   @SubscribeMessage('reauth')
-  async reauth(@MessageBody() incoming: Incoming<'reauth'>): Promise<Answer | undefined> {
+  async reauth(incoming: Incoming<'reauth'>): Promise<Answer | undefined> {
     const { session, caller, id, data } = incoming;
     const result = await this.authentication.reauthenticate(session, caller, data.token);
     if (result === 'renewed') return ok();

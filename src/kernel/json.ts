@@ -44,8 +44,21 @@ function sorted(value: unknown): unknown {
   if (!isObject(value)) return value;
   if (Array.isArray(value)) return value.map(sorted);
   const copy: Record<string, unknown> = {};
-  for (const key of Object.keys(value).sort()) copy[key] = sorted((value as Record<string, unknown>)[key]);
+  for (const key of sortedKeys(value)) copy[key] = sorted((value as Record<string, unknown>)[key]);
   return copy;
+}
+
+/** Objects of a message have a handful of keys: put in their places one by one, without what `sort` allocates. */
+function sortedKeys(value: object): readonly string[] {
+  const keys = Object.keys(value);
+  if (keys.length > INSERTED_KEYS_MAX) return keys.sort();
+  for (let n = 1; n < keys.length; n++) {
+    const key = keys[n] as string;
+    let place = n;
+    for (; place > 0 && (keys[place - 1] as string) > key; place--) keys[place] = keys[place - 1] as string;
+    keys[place] = key;
+  }
+  return keys;
 }
 
 /** The definition, for what {@link inOrder} cannot do. */
@@ -61,5 +74,6 @@ function sortedText(value: unknown): string {
   return `{${members.join(',')}}`;
 }
 
+const INSERTED_KEYS_MAX = 8;
 const DIGIT_0 = 48;
 const DIGIT_9 = 57;

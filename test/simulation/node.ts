@@ -15,12 +15,10 @@ import { ApplicationSettings } from '../../src/application/settings';
 import { CONFIG, type Config } from '../../src/config/config';
 import { Audiences } from '../../src/delivery/audiences';
 import { DeliveryModule } from '../../src/delivery/delivery.module';
-import { ChatGateway } from '../../src/gateway/chat.gateway';
-import { FrameRouter, type FrameHandler } from '../../src/gateway/frame-router';
+import { FrameRouter } from '../../src/gateway/frame-router';
 import { GATEWAY_LIMITS, GATEWAY_LIMITS_DEFAULT } from '../../src/gateway/gateway-limits';
-import { HintsGateway } from '../../src/gateway/hints.gateway';
+import { GATEWAYS } from '../../src/gateway/gateways';
 import { Session } from '../../src/gateway/session';
-import { SessionGateway } from '../../src/gateway/session.gateway';
 import { Sockets } from '../../src/gateway/sockets';
 import { conversationOfStream } from '../../src/domain/conversation/streams';
 import { MemoryEphemeralBus } from '../../src/infrastructure/memory/memory-ephemeral-bus';
@@ -38,7 +36,6 @@ import type { VirtualTime } from './virtual-time';
 import { Wiring } from './wiring';
 
 /** Under which Nest keeps the frame that a method is subscribed to. */
-const MESSAGE_METADATA = 'message';
 const HIGH_WATER_BYTES = 6_000;
 /** So few that states are dropped and loaded again. */
 const WARM_STATES = 3;
@@ -228,19 +225,7 @@ export class NodeProcess implements Listener {
 
   private bindFrames(): void {
     const router = this.wiring.get(FrameRouter);
-    const gateways: readonly (abstract new (...args: never[]) => object)[] = [
-      ChatGateway,
-      SessionGateway,
-      HintsGateway,
-    ];
-    for (const gateway of gateways) {
-      const instance = this.wiring.get(gateway) as unknown as Record<string, FrameHandler>;
-      const methods = gateway.prototype as Record<string, object>;
-      for (const name of Object.getOwnPropertyNames(methods)) {
-        const frame = Reflect.getMetadata(MESSAGE_METADATA, methods[name] as object) as string | undefined;
-        if (frame !== undefined) router.register(frame, async (incoming) => instance[name]?.(incoming));
-      }
-    }
+    for (const gateway of GATEWAYS) router.adopt(this.wiring.get<object>(gateway));
     router.onApplicationBootstrap();
   }
 }
