@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { ejabberd, floor, parley, type Contestant } from './contestants';
+import { drawCurves } from './curves';
 import { guard } from './guard';
 import { WATCHED } from './guarded';
 import { THIS_BUILD } from './load/server';
@@ -13,6 +14,7 @@ import { MissingInput, type Metrics, type Scenario } from './scenario';
 import { coldScenario } from './scenarios/cold';
 import { directScenario } from './scenarios/direct';
 import { eventLogScenario } from './scenarios/event-log';
+import { generatorScenario } from './scenarios/generator';
 import { groupScenario } from './scenarios/group';
 import { idleScenario } from './scenarios/idle';
 import { inboxScenario } from './scenarios/inbox';
@@ -38,6 +40,7 @@ const SCENARIOS: readonly Scenario[] = [
   replayScenario,
   eventLogScenario,
   projectionsScenario,
+  generatorScenario,
 ];
 const RUNS_DEFAULT = 3;
 
@@ -51,6 +54,9 @@ function help(): void {
     '                 [--against name=path/to/dist/src/main.js[,--node-flag]…]… [--floor] [--peer ejabberd] [--profile folder] [--receipts off|gathered|each]',
   );
   for (const { name, about } of SCENARIOS) say(`  ${name.padEnd(12)} ${about}`);
+  say(
+    '  curves       what grows with what: figures and pictures in docs/performance (--case name, --draw yes)',
+  );
   say('  guard        fails when Parley falls behind its recorded share of the floor');
 }
 
@@ -111,6 +117,10 @@ async function runGuard(options: Options): Promise<void> {
 
 async function main(): Promise<void> {
   const options = parseOptions(process.argv.slice(2));
+  if (options.names.includes('curves')) {
+    await drawCurves(parley(THIS_BUILD, options), options, say);
+    return;
+  }
   if (options.names.includes('guard')) {
     await runGuard(options);
     return;

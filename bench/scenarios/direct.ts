@@ -144,6 +144,9 @@ const caseOf = (name: string, loop: Loop): Case => ({
   runXmpp: (peer, surroundings) => directXmpp(peer, surroundings, loop),
 });
 
+export const directOpen = (surroundings: Surroundings, ratePerSecond: number): Promise<Metrics> =>
+  direct(surroundings, { kind: 'open', ratePerSecond });
+
 export const directScenario: Scenario = {
   name: 'direct',
   about: '200 people write to each other in pairs, 64 bytes a message, receipts on',

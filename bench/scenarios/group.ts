@@ -58,13 +58,14 @@ async function group({ quick, startServer, option }: Surroundings, members: numb
   }
   return {
     'devices missed': measured.reduce((sum, { count }) => sum + members - 1 - count, 0),
+    ...flow.measured.acks.metrics('ack'),
     ...first.metrics('first device'),
     ...last.metrics('last device'),
     ...costs(used, messages),
   };
 }
 
-const caseOf = (members: number): Case => ({
+export const groupOf = (members: number): Case => ({
   name: `group of ${members}`,
   run: (surroundings) => group(surroundings, members),
 });
@@ -72,5 +73,5 @@ const caseOf = (members: number): Case => ({
 export const groupScenario: Scenario = {
   name: 'group',
   about: 'one person writes to a group whose members are all online: first and last device',
-  cases: MEMBERS.map(caseOf),
+  cases: MEMBERS.map(groupOf),
 };

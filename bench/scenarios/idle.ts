@@ -26,6 +26,7 @@ async function idle({ quick, startServer }: Surroundings, sockets: number): Prom
     sockets,
     'node RSS MB before': before / 1e6,
     'node RSS MB': rested.nodeBytes / 1e6,
+    'MB for all sockets': (rested.nodeBytes - before) / 1e6,
     'KB/socket at once': (opened - before) / 1e3 / sockets,
     'KB/socket at rest': (rested.nodeBytes - before) / 1e3 / sockets,
     'sockets opened/s': sockets / seconds,

@@ -65,7 +65,7 @@ async function inbox({ quick, startServer }: Surroundings, conversations: number
   };
 }
 
-export const inboxAgainstConversations = (conversations: number): Case => ({
+export const inboxOf = (conversations: number): Case => ({
   name: `inbox of ${conversations} conversations`,
   run: (surroundings) => inbox(surroundings, conversations),
 });

@@ -94,7 +94,7 @@ export const syncScenario: Scenario = {
 };
 
 /** Points of the cost curves. */
-export const syncAgainstConversations = (still: number): Case =>
-  caseOf(`200 events in 1 of ${still + 1} conversations`, { moved: 1, each: 200, still });
-export const syncAgainstEvents = (each: number): Case =>
-  caseOf(`${each * 10} events in 10 conversations`, { moved: 10, each, still: 0 });
+export const syncOfConversations = (still: number): Case =>
+  caseOf(`200 events, ${still} conversations that did not move`, { moved: 1, each: 200, still });
+export const syncOfEvents = (events: number): Case =>
+  caseOf(`${events} events in 10 conversations`, { moved: 10, each: events / 10, still: 0 });
