@@ -28,6 +28,8 @@ export interface ClientOptions {
   readonly syncWindow?: number;
   /** From [0, 1), for the jitter of reconnects. */
   readonly random?: () => number;
+  /** Milliseconds of the device's wall clock, which nothing but the ids of messages is taken from. */
+  readonly now?: () => number;
 }
 
 export interface Recipient {

@@ -8,7 +8,7 @@ import { ClientStopped, ParleyError, type StopReason } from './errors';
 import type { ClientEvents } from './events';
 import { isHint, isStored, seqOf } from './frames';
 import { Receipts } from './receipts';
-import { contentOf, Sender } from './sender';
+import { contentOf, Sender, type SenderIo } from './sender';
 import { Standing, type OwnStatus } from './standing';
 import { LatestWriter, MemoryCursorStore, MemoryOutboxStore, type CursorStore } from './stores';
 import { Synchronizer, type SyncedConversation } from './synchronizer';
@@ -45,17 +45,17 @@ export class ParleyClient {
     this.deviceId = options.deviceId ?? newDeviceId();
     this.cursorStore = options.cursorStore ?? new MemoryCursorStore();
     this.connection = this.makeConnection();
-    const failed = (error: unknown): void => {
-      this.report(error);
-    };
-    this.sender = new Sender(options.outboxStore ?? new MemoryOutboxStore(), this.conversations, {
+    const failed = this.report.bind(this);
+    const senderIo: SenderIo = {
       request: (data) => this.connection.request('message.send', data),
       changed: (change) => {
         this.emitter.emit('outbox', change);
       },
       failed,
       ownUserId: () => this.userId,
-    });
+    };
+    const outbox = options.outboxStore ?? new MemoryOutboxStore();
+    this.sender = new Sender(outbox, this.conversations, senderIo, options.now);
     this.receipts = new Receipts(
       {
         delivered: (cursors) => this.connection.request('delivered', { cursors }),

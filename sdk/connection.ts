@@ -241,13 +241,13 @@ export class Connection {
 
   /** Pings of the WebSocket itself are invisible to scripts, so a silent line is asked by a frame of ours. */
   private watch(): void {
-    this.after('watch', Math.max(1, this.heardAt + this.heartbeatMs - Date.now()), () => {
-      if (Date.now() - this.heardAt < this.heartbeatMs) {
+    this.after('watch', Math.max(1, this.heardAt + this.heartbeatMs - performance.now()), () => {
+      if (performance.now() - this.heardAt < this.heartbeatMs) {
         this.watch();
         return;
       }
       this.transmit({ event: 'ping', data: {} });
-      const askedAt = Date.now();
+      const askedAt = performance.now();
       this.after('watch', HEARTBEAT_GRACE_MS, () => {
         if (this.heardAt >= askedAt) this.watch();
         else this.reset(`silent for ${this.heartbeatMs + HEARTBEAT_GRACE_MS} ms`);
@@ -256,7 +256,7 @@ export class Connection {
   }
 
   private receive(text: string): void {
-    this.heardAt = Date.now();
+    this.heardAt = performance.now();
     let frame: ServerFrame;
     try {
       frame = JSON.parse(text) as ServerFrame;

@@ -12,13 +12,16 @@ export class MessageIds {
   private counter = 0;
   private offsetMs = 0;
 
+  /** @param now milliseconds of the device's wall clock, which its user may set */
+  constructor(private readonly now: () => number = Date.now) {}
+
   /** A device clock that runs ahead would give births in the server's future, each of which costs a look-up. */
   alignWith(serverTimeMs: number): void {
-    this.offsetMs = Math.min(0, serverTimeMs - Date.now());
+    this.offsetMs = Math.min(0, serverTimeMs - this.now());
   }
 
   next(): string {
-    const now = Date.now() + this.offsetMs;
+    const now = this.now() + this.offsetMs;
     if (now > this.lastMs) {
       this.lastMs = now;
       this.counter = 0;

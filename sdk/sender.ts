@@ -20,7 +20,7 @@ export const contentOf = (content: string | SendContent): SendContent =>
 
 /** Turns what the application sends into outbox entries and the optimistic messages shown for them. */
 export class Sender {
-  private readonly ids = new MessageIds();
+  private readonly ids: MessageIds;
   private readonly pending = new Map<string, LocalMessage>();
   private readonly outbox: Outbox;
 
@@ -28,7 +28,9 @@ export class Sender {
     private readonly store: OutboxStore,
     private readonly conversations: LocalConversations,
     private readonly io: SenderIo,
+    now?: () => number,
   ) {
+    this.ids = new MessageIds(now);
     this.outbox = new Outbox(store, {
       send: async (data) => {
         const frame = await io.request(data);

@@ -8,8 +8,7 @@ import {
 } from '../../test/support/delivery';
 import { FoldedInbox, FoldedProgress } from '../../test/support/folded-inbox';
 import { MemoryEventLog } from '../infrastructure/memory/memory-event-log';
-import { Clock } from '../kernel/clock';
-import { asDeviceId, asEventId, asMillis, asSeq } from '../kernel/ids';
+import { asDeviceId, asEventId, asSeq } from '../kernel/ids';
 import { POSITION_START } from '../kernel/position';
 import { uuidv7 } from '../kernel/uuid';
 import { AUDIENCE_MEMBERS_MAX, AUDIENCE_PAGE_EVENTS, Audiences } from './audiences';
@@ -21,13 +20,6 @@ import { STORE_DOWN_MS, SYNC_QUERIES_MAX, SyncInbox } from './sync-inbox';
 import { SYNC_PAGE_CONVERSATIONS_MAX, SyncPages, type SyncEntry } from './sync-pages';
 
 const ONE = conversationOf(1);
-
-class SetClock extends Clock {
-  at = 0;
-  now() {
-    return asMillis(this.at);
-  }
-}
 
 /** A conversation of `length` messages after its start, stored without deciding each. */
 async function longConversation(log: MemoryEventLog, length: number): Promise<void> {
@@ -45,9 +37,9 @@ async function longConversation(log: MemoryEventLog, length: number): Promise<vo
   }
 }
 
-const inboxOf = (log: MemoryEventLog, clock: Clock) => {
+const inboxOf = (log: MemoryEventLog) => {
   const inbox = new FoldedInbox(log);
-  return { inbox, syncInbox: new SyncInbox(inbox, new FoldedProgress(inbox), new GapReader(log), clock) };
+  return { inbox, syncInbox: new SyncInbox(inbox, new FoldedProgress(inbox), new GapReader(log)) };
 };
 
 describe('bounds of delivery', () => {
@@ -120,7 +112,7 @@ describe('bounds of delivery', () => {
   });
 
   it('asks the inbox SYNC_QUERIES_MAX times at once', async () => {
-    const { inbox, syncInbox } = inboxOf(new MemoryEventLog(), new SetClock());
+    const { inbox, syncInbox } = inboxOf(new MemoryEventLog());
     let running = 0;
     let most = 0;
     jest.spyOn(inbox, 'heads').mockImplementation(async () => {
@@ -134,21 +126,23 @@ describe('bounds of delivery', () => {
   });
 
   it('does not ask a store that is down for STORE_DOWN_MS', async () => {
-    const clock = new SetClock();
-    const { inbox, syncInbox } = inboxOf(new MemoryEventLog(), clock);
+    let now = 0;
+    jest.spyOn(performance, 'now').mockImplementation(() => now);
+    const { inbox, syncInbox } = inboxOf(new MemoryEventLog());
     inbox.mode = 'down';
     expect(await syncInbox.heads(userOf(1))).toBeUndefined();
     inbox.mode = 'live';
-    clock.at = STORE_DOWN_MS - 1;
+    now = STORE_DOWN_MS - 1;
     expect(await syncInbox.heads(userOf(1))).toBeUndefined();
     expect(await syncInbox.hasPassed(POSITION_START, 1)).toBe(false);
     expect(inbox.headsAsked).toBe(1);
-    clock.at = STORE_DOWN_MS;
+    now = STORE_DOWN_MS;
     expect(await syncInbox.heads(userOf(1))).toEqual([]);
+    jest.restoreAllMocks();
   });
 
   it('owes SYNC_DEBTS_MAX devices something, and forgets them when it stops', () => {
-    const { syncInbox } = inboxOf(new MemoryEventLog(), new SetClock());
+    const { syncInbox } = inboxOf(new MemoryEventLog());
     const debts = new SyncDebts(new Hub({ limits: {} } as never), syncInbox);
     const owe = (connection: RecordingConnection): void => {
       const nothing = { cursors: new Map(), answered: new Set<never>(), unsummarised: new Set<never>() };

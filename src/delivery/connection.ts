@@ -9,6 +9,13 @@ export interface Push {
   readonly bytes: Buffer;
 }
 
+/**
+ * What the answer of a `sync` was about. `all`: everything there is. `nothing`: it was refused. A function: the
+ * conversations for which it holds; of others, the answer could not know. What comes of those is not pushed, for the
+ * device would take it for the beginning: it is told to `resync` instead, and that answer is about them, too.
+ */
+export type Answered = 'all' | 'nothing' | ((conversationId: ConversationId) => boolean);
+
 /** What delivery knows of one authenticated socket. Implemented by the gateway's session. */
 export interface Connection {
   readonly sessionId: string;
@@ -44,6 +51,8 @@ export interface Connection {
    * Ends `hold`: waiting pushes at or below `synced(conversationId)` are dropped, the others follow in order;
    * what did not fit is told by `resync`.
    */
-  release(synced: (conversationId: ConversationId) => Seq | undefined): void;
+  release(synced: (conversationId: ConversationId) => Seq | undefined, answered: Answered): void;
+  /** Conversations that the device was told to `resync`, and that no `sync` has been answered since. */
+  readonly owed: Iterable<ConversationId>;
   close(reason: 'signedOut' | 'draining' | 'tooSlow' | 'internalError'): void;
 }

@@ -3,7 +3,6 @@ import { ProjectionProgress } from '../application/ports/projection-progress';
 import { InboxReads, type InboxHead } from '../application/ports/read-models';
 import { StoreUnavailable } from '../application/ports/store-unavailable';
 import { seenBy } from '../domain/conversation/visibility';
-import { Clock } from '../kernel/clock';
 import type { ConversationId, Seq, UserId } from '../kernel/ids';
 import type { Position } from '../kernel/position';
 import type { ConversationDto } from '../protocol/schemas';
@@ -25,13 +24,13 @@ export type Summaries = ReadonlyMap<ConversationId, ConversationDto>;
 @Injectable()
 export class SyncInbox {
   private readonly limiter = new Limiter(SYNC_QUERIES_MAX);
+  /** By the clock that nobody sets: a store must not be down for an hour because a clock was set back. */
   private downUntil = 0;
 
   constructor(
     private readonly inbox: InboxReads,
     private readonly progress: ProjectionProgress,
     private readonly reader: GapReader,
-    private readonly clock: Clock,
   ) {}
 
   /** False when the read models are behind `position` for all of `timeoutMs`, or cannot be asked. */
@@ -117,11 +116,11 @@ export class SyncInbox {
   }
 
   private isDown(): boolean {
-    return this.clock.now() < this.downUntil;
+    return performance.now() < this.downUntil;
   }
 
   private markDown(error: unknown): void {
     if (!(error instanceof StoreUnavailable)) throw error;
-    this.downUntil = this.clock.now() + STORE_DOWN_MS;
+    this.downUntil = performance.now() + STORE_DOWN_MS;
   }
 }

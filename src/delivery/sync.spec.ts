@@ -306,6 +306,27 @@ describe('SyncService', () => {
       expect(device.answers.at(-1)).toEqual({ event: 'resync', data: { conversationIds: [ONE] } });
     });
 
+    it('says which conversations it was about, and is about those that the device was told to ask for', async () => {
+      world.inbox.mode = 'down';
+      await one.start([0, 1]);
+      await two.start([0, 1]);
+      const device = world.connect(userOf(1));
+      await sync(device, { cursors: { [ONE]: 0 } });
+      const about = (id: typeof ONE) => typeof device.answered === 'function' && device.answered(id);
+      expect([about(ONE), about(TWO)]).toEqual([true, false]);
+      device.owed = [TWO];
+      await sync(device, { cursors: { [ONE]: 0 } });
+      expect(device.pages).toMatchObject([{ conversationId: TWO, from: 0, headSeq: 0, summary: null }]);
+      expect(about(TWO)).toBe(true);
+      world.inbox.mode = 'live';
+      // A store that failed is not asked again for a second.
+      for (let n = 0; n < 500 && device.answered !== 'all'; n++) {
+        await new Promise((go) => setTimeout(go, 20));
+        await sync(device, {});
+      }
+      expect(device.answered).toBe('all');
+    });
+
     it('tells afterwards whose summaries it could not give, and gives them although nothing moved', async () => {
       await one.start([0, 1]);
       await two.start([0, 1]);

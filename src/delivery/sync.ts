@@ -8,7 +8,7 @@ import { Metrics } from '../observability/metrics';
 import { problem, type FieldError, type Problem } from '../protocol/errors';
 import type { ClientFrameData } from '../protocol/frames';
 import { SYNC_RECENT_DEFAULT, SYNC_WINDOW_DEFAULT } from '../protocol/limits';
-import type { Connection } from './connection';
+import type { Answered, Connection } from './connection';
 import { Feed } from './feed';
 import { Hub } from './hub';
 import { mapInOrder } from './limiter';
@@ -82,15 +82,19 @@ export class SyncService {
     const wrong = this.check(data);
     if (wrong !== undefined) return wrong;
     const synced = new Map<ConversationId, Seq>();
+    let answered: Answered = 'nothing';
     connection.hold();
     try {
-      return await this.answer(connection, data, frameId, synced);
+      const answer = await this.answer(connection, data, frameId, synced);
+      if (typeof answer === 'object') return answer;
+      answered = answer;
+      return undefined;
     } catch (error) {
       if (error instanceof DeviceGone) return undefined;
       if (error instanceof EventLogUnavailable) return unavailable('The log cannot be read at the moment.');
       throw error;
     } finally {
-      connection.release((id) => synced.get(id));
+      connection.release((id) => synced.get(id), answered);
     }
   }
 
@@ -111,7 +115,7 @@ export class SyncService {
     data: ClientFrameData<'sync'>,
     frameId: string | undefined,
     synced: Map<ConversationId, Seq>,
-  ): Promise<Problem | undefined> {
+  ): Promise<Problem | Answered> {
     const position = this.feed.position;
     if (position === undefined) return unavailable('This node has not reached the log yet.');
     const epoch = await this.log.epoch();
@@ -134,15 +138,15 @@ export class SyncService {
       owed: this.debts.summariesOwed(connection),
       unsummarised: new Set(),
     };
-    await this.fill(pages, request);
+    const answered = await this.fill(pages, request);
     await pages.flush();
     this.metrics.syncEvents.observe(pages.events);
     const done = { epoch, position: formatPosition(position), ...epochChanged };
     await connection.answer({ event: 'sync.done', data: done, ...id });
-    return undefined;
+    return answered;
   }
 
-  private async fill(pages: SyncPages, request: Request): Promise<void> {
+  private async fill(pages: SyncPages, request: Request): Promise<Answered> {
     const { position, connection } = request;
     const askedAt = performance.now();
     const passed = await this.inbox.hasPassed(position, SYNC_PROGRESS_WAIT_MS);
@@ -150,9 +154,9 @@ export class SyncService {
     const heads = await this.inbox.heads(connection.userId);
     if (passed && heads !== undefined) {
       await this.fillFromInbox(pages, request, heads);
-    } else {
-      await this.fillFromLog(pages, request, heads ?? []);
+      return 'all';
     }
+    return this.fillFromLog(pages, request, heads ?? []);
   }
 
   private async fillFromInbox(
@@ -181,19 +185,25 @@ export class SyncService {
   }
 
   /**
-   * Every cursor of the device, and those conversations it has no cursor for that the read models know of already.
-   * What they do not know yet they owe, and the device is told by `resync` once they do.
+   * Every cursor of the device, those conversations it has no cursor for that the read models know of already, and
+   * those it was told to `resync`. What is not known yet is owed, and the device is told by `resync` once the read
+   * models are back, or something comes of it.
    */
-  private async fillFromLog(pages: SyncPages, request: Request, heads: readonly InboxHead[]): Promise<void> {
+  private async fillFromLog(
+    pages: SyncPages,
+    request: Request,
+    heads: readonly InboxHead[],
+  ): Promise<Answered> {
     const { connection, cursors, recent, window, owed, unsummarised } = request;
     const { userId } = connection;
     for (const id of owed) unsummarised.add(id);
     const unseen = unseenOf(heads, cursors, recent);
-    const ids = [...cursors.keys(), ...unseen];
+    const ids = new Set([...cursors.keys(), ...unseen, ...connection.owed]);
     const read = (id: ConversationId): Promise<SyncEntry | undefined> =>
       this.fromLog.read(userId, id, cursors.get(id), window);
-    await this.fillEach(pages, request, ids, read);
-    if (recent > 0 || unsummarised.size > 0) this.debts.owe({ ...request, answered: new Set(unseen) });
+    await this.fillEach(pages, request, [...ids], read);
+    if (recent > 0 || unsummarised.size > 0) this.debts.owe({ ...request, answered: ids });
+    return (id) => ids.has(id);
   }
 
   private async fillEach<T>(

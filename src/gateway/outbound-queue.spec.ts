@@ -195,14 +195,14 @@ describe('OutboundQueue', () => {
       for (const seq of [1, 2, 3]) queue.push(push('a', seq));
       queue.push(push('b', 9));
       expect(texts()).toEqual([]);
-      queue.release((conversation) => (conversation === 'a' ? asSeq(2) : undefined));
+      queue.release((conversation) => (conversation === 'a' ? asSeq(2) : undefined), 'all');
       expect(texts()).toEqual(['a3', 'b9']);
     });
 
     it('recognises what the sync contained for a while after, and not for ever', () => {
       const { queue, clock, texts } = setUp();
       queue.hold();
-      queue.release(() => asSeq(5));
+      queue.release(() => asSeq(5), 'all');
       queue.push(push('a', 5));
       queue.push(push('a', 6));
       clock.now = LIMITS.syncFloorMs;
@@ -216,7 +216,7 @@ describe('OutboundQueue', () => {
       queue.hold();
       for (const seq of [1, 2, 3, 4, 5, 6]) queue.push(push('a', seq));
       queue.push(push('b', 2));
-      queue.release((conversation) => (conversation === 'b' ? asSeq(2) : asSeq(1)));
+      queue.release((conversation) => (conversation === 'b' ? asSeq(2) : asSeq(1)), 'all');
       expect(texts()).toEqual(['a2', 'a3', 'a4', resync('a')]);
     });
 
@@ -227,7 +227,7 @@ describe('OutboundQueue', () => {
       queue.push(push('b', 1, 20));
       queue.push(push('c', 1, 10));
       queue.push(push('b', 2, 1));
-      queue.release(() => undefined);
+      queue.release(() => undefined, 'all');
       expect(texts()).toEqual(['a1', 'c1', resync('b')]);
     });
 
@@ -237,8 +237,59 @@ describe('OutboundQueue', () => {
       queue.hold();
       wire.drain();
       expect(texts()).toHaveLength(1);
-      queue.release(() => undefined);
+      queue.release(() => undefined, 'all');
       expect(texts().slice(1)).toEqual([resync('filled')]);
+    });
+  });
+
+  describe('after a sync that could not know of everything', () => {
+    const of =
+      (...names: string[]) =>
+      (id: string) =>
+        names.includes(id);
+
+    it('tells of what the device knows nothing of, instead of pushing it, once until it is answered', () => {
+      const { queue, texts } = setUp();
+      queue.hold();
+      queue.push(push('b', 4));
+      queue.release(() => undefined, of('a'));
+      for (const seq of [5, 6]) queue.push(push('b', seq));
+      queue.push(push('a', 7));
+      expect(texts()).toEqual([resync('b'), 'a7']);
+      expect([...queue.owed]).toEqual(['b']);
+      queue.hold();
+      queue.release(() => undefined, 'nothing');
+      queue.push(push('b', 7));
+      expect([...queue.owed]).toEqual(['b']);
+      queue.hold();
+      queue.push(push('b', 8));
+      queue.release((id) => (id === 'b' ? asSeq(7) : undefined), of('a', 'b'));
+      expect(texts().slice(2)).toEqual(['b8']);
+      expect([...queue.owed]).toEqual([]);
+    });
+
+    it('pushes what begins', () => {
+      const { queue, texts } = setUp();
+      queue.release(() => undefined, of());
+      for (const seq of [0, 1]) queue.push(push('b', seq));
+      expect(texts()).toEqual(['b0', 'b1']);
+    });
+
+    it('pushes everything after one that did', () => {
+      const { queue, texts } = setUp();
+      queue.release(() => undefined, of());
+      queue.release(() => undefined, 'all');
+      queue.push(push('b', 3));
+      expect(texts()).toEqual(['b3']);
+    });
+
+    it('gives up a device that is told of more than resync may name, and asks for nothing', () => {
+      const { queue, events } = setUp({ resyncConversationsMax: 2 });
+      queue.release(() => undefined, of());
+      for (const name of ['b', 'c']) queue.push(push(name, 1));
+      expect(events.overflowed).not.toHaveBeenCalled();
+      queue.push(push('d', 1));
+      expect(events.overflowed).toHaveBeenCalled();
     });
   });
 
@@ -265,7 +316,7 @@ describe('OutboundQueue', () => {
       queue.withhold(id, asSeq(1));
       queue.hold();
       queue.withhold(asConversationId('b'), asSeq(7));
-      queue.release((one) => (one === id ? asSeq(1) : asSeq(6)));
+      queue.release((one) => (one === id ? asSeq(1) : asSeq(6)), 'all');
       queue.catchUp(id);
       await afterTurn();
       expect(texts()).toEqual([]);
@@ -283,7 +334,7 @@ describe('OutboundQueue', () => {
       { weight: 8, arbitrary: fc.record({ do: fc.constant('push' as const), conversation }) },
       { weight: 3, arbitrary: fc.record({ do: fc.constant('withhold' as const), conversation }) },
       { weight: 1, arbitrary: fc.record({ do: fc.constant('catchUp' as const), conversation }) },
-      fc.constantFrom({ do: 'hold' as const }, { do: 'release' as const }),
+      fc.constantFrom({ do: 'hold' as const }, { do: 'release' as const }, { do: 'releaseSome' as const }),
       fc.constantFrom({ do: 'block' as const }, { do: 'drain' as const }, { do: 'flush' as const }),
     );
     fc.assert(
@@ -298,15 +349,22 @@ describe('OutboundQueue', () => {
             queue.withhold(asConversationId(one.conversation), asSeq(++(heads[one.conversation] as number)));
           else if (one.do === 'catchUp') queue.catchUp(asConversationId(one.conversation));
           else if (one.do === 'hold') queue.hold();
-          else if (one.do === 'release') {
+          else if (one.do === 'releaseSome') {
+            // The answer knew of `a` alone.
+            synced['a'] = heads['a'] as number;
+            queue.release(
+              (id) => (id === 'a' ? asSeq(synced[id] ?? -1) : undefined),
+              (id) => id === 'a',
+            );
+          } else if (one.do === 'release') {
             Object.assign(synced, heads);
-            queue.release((id) => asSeq(synced[id] ?? -1));
+            queue.release((id) => asSeq(synced[id] ?? -1), 'all');
           } else if (one.do === 'block') wire.isBlocked = true;
           else if (one.do === 'drain') wire.drain();
           else queue.flush();
           expect(queue.bytes).toBeLessThan(2 * LIMITS.outboundHighWaterBytes + LIMITS.flushBytes);
         }
-        queue.release((id) => asSeq(synced[id] ?? -1));
+        queue.release((id) => asSeq(synced[id] ?? -1), 'nothing');
         for (const id of ['a', 'b']) queue.catchUp(asConversationId(id));
         queue.flush();
         wire.drain();

@@ -1,4 +1,4 @@
-import type { Push } from '../delivery/connection';
+import type { Answered, Push } from '../delivery/connection';
 import type { ConversationId, Seq } from '../kernel/ids';
 import type { GatewayLimits } from './gateway-limits';
 import { sharedTextFrame, textFrame } from './text-frame';
@@ -23,6 +23,7 @@ export interface OutboundEvents {
 type Synced = (conversationId: ConversationId) => Seq | undefined;
 
 const ROOM: Promise<void> = Promise.resolve();
+const NONE: readonly ConversationId[] = [];
 
 const resyncOf = (conversationIds: readonly ConversationId[]): Buffer =>
   textFrame(JSON.stringify({ event: 'resync', data: { conversationIds } }));
@@ -41,6 +42,11 @@ export class OutboundQueue implements Flushable {
   private moved: Map<ConversationId, Seq> | undefined;
   /** Conversation → highest seq that was withheld and that no sync has brought since. */
   private withheld: Map<ConversationId, Seq> | undefined;
+  /** Conversations that a `resync` has named and that no sync has answered since. */
+  private told: Set<ConversationId> | undefined;
+  /** The conversations that the last sync was about, and those that have begun since; undefined: all there are. */
+  private answered: ((conversationId: ConversationId) => boolean) | undefined;
+  private begun: Set<ConversationId> | undefined;
   private lastPushed: Map<ConversationId, Seq> | undefined;
   private pushedSinceRest = false;
   private synced: Synced | undefined;
@@ -85,6 +91,10 @@ export class OutboundQueue implements Flushable {
     if (oldest !== undefined) this.catchUp(oldest);
   }
 
+  get owed(): Iterable<ConversationId> {
+    return this.told ?? NONE;
+  }
+
   /** @param before the push that follows; what was withheld after it is told before the next one */
   catchUp(conversationId: ConversationId, before = Infinity): void {
     const seq = this.withheld?.get(conversationId);
@@ -95,7 +105,7 @@ export class OutboundQueue implements Flushable {
       return;
     }
     if (seq < before) this.withheld?.delete(conversationId);
-    this.enqueue(resyncOf([conversationId]));
+    this.tell([conversationId]);
   }
 
   hint(bytes: Buffer): void {
@@ -114,7 +124,7 @@ export class OutboundQueue implements Flushable {
     this.held ??= [];
   }
 
-  release(synced: Synced): void {
+  release(synced: Synced, answered: Answered): void {
     const held = this.held ?? [];
     this.held = undefined;
     this.heldBytes = 0;
@@ -122,6 +132,10 @@ export class OutboundQueue implements Flushable {
     // The feed may be behind what sync has read from the log: what it brings a little later is a repetition.
     this.synced = synced;
     this.syncedAt = this.now();
+    if (answered !== 'nothing') {
+      this.told = this.begun = undefined;
+      this.answered = answered === 'all' ? undefined : answered;
+    }
     for (const [conversationId, seq] of this.moved ?? []) {
       if (seq <= (synced(conversationId) ?? -1)) this.moved?.delete(conversationId);
     }
@@ -160,6 +174,7 @@ export class OutboundQueue implements Flushable {
   end(): void {
     this.ended = true;
     this.pending = this.held = this.moved = this.withheld = this.lastPushed = this.synced = undefined;
+    this.told = this.begun = this.answered = undefined;
     this.pendingBytes = this.heldBytes = 0;
     this.slowSince = undefined;
     this.letWaitersGo();
@@ -182,10 +197,23 @@ export class OutboundQueue implements Flushable {
       this.remember(push.conversationId, push.seq);
       return;
     }
+    if (this.isStrange(push)) {
+      if (this.told?.has(push.conversationId) !== true) this.tell([push.conversationId]);
+      return;
+    }
     // The hole before this push is a loss to the device, unless it is told.
     this.catchUp(push.conversationId, push.seq);
     this.enqueue(sharedTextFrame(push.bytes));
     this.notePushed(push);
+  }
+
+  /** The last sync could not know of it, so that the device has nothing of what may lie before. */
+  private isStrange({ conversationId, seq }: Push): boolean {
+    if (this.answered === undefined || this.answered(conversationId)) return false;
+    if (this.begun?.has(conversationId) === true) return false;
+    if (seq > 0 || (this.begun?.size ?? 0) >= this.limits.resyncConversationsMax) return true;
+    (this.begun ??= new Set()).add(conversationId);
+    return false;
   }
 
   private notePushed({ conversationId, seq }: Push): void {
@@ -258,7 +286,15 @@ export class OutboundQueue implements Flushable {
     this.moved = undefined;
     if (moved === undefined || moved.size === 0) return;
     for (const conversationId of moved.keys()) this.withheld?.delete(conversationId);
-    this.enqueue(resyncOf([...moved.keys()]));
+    this.tell([...moved.keys()]);
+  }
+
+  private tell(conversationIds: readonly ConversationId[]): void {
+    const told = (this.told ??= new Set());
+    for (const conversationId of conversationIds) told.add(conversationId);
+    // A device that is told so much and asks for nothing would make this grow for ever.
+    if (told.size > this.limits.resyncConversationsMax) this.events.overflowed();
+    else this.enqueue(resyncOf(conversationIds));
   }
 
   private letWaitersGo(): void {

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { PRESENCE_IDLE_MS } from '../application/ports/presence';
-import type { Connection, Push } from '../delivery/connection';
+import type { Answered, Connection, Push } from '../delivery/connection';
 import type { ConversationId, DeviceId, Millis, Seq, UserId } from '../kernel/ids';
 import { uuidv7 } from '../kernel/uuid';
 import { CLOSE_CODES, type CloseReason } from '../protocol/close-codes';
@@ -132,8 +132,12 @@ export class Session implements Connection, LaneOwner, OutboundEvents {
     this.outbound.hold();
   }
 
-  release(synced: (conversationId: ConversationId) => Seq | undefined): void {
-    this.outbound.release(synced);
+  release(synced: (conversationId: ConversationId) => Seq | undefined, answered: Answered): void {
+    this.outbound.release(synced, answered);
+  }
+
+  get owed(): Iterable<ConversationId> {
+    return this.outbound.owed;
   }
 
   /** What is queued goes first. A peer that does not answer the close frame is cut off by `ws`. */

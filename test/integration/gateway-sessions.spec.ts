@@ -248,7 +248,8 @@ describe('a session', () => {
       connection?.push(pushOf(other, 0));
       const data = { epoch: 'e', position: '0/0' };
       await held.answer({ event: 'sync.done', ...(id === undefined ? {} : { id }), data });
-      held.release((conversationId) => (conversationId === asConversationId(one) ? asSeq(5) : undefined));
+      const synced = (id: string) => (id === asConversationId(one) ? asSeq(5) : undefined);
+      held.release(synced, 'all');
       // What the feed brings late, though the sync had it already.
       connection?.push(pushOf(one, 5));
       connection?.push(pushOf(one, 7));

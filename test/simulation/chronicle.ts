@@ -1,5 +1,10 @@
 import { fromStored } from '../../src/domain/conversation/codec';
 import type { MessageSent, Recorded } from '../../src/domain/conversation/events';
+import {
+  deliveredCursorsOf,
+  readCursorOf,
+  readCursorsOf,
+} from '../../src/domain/conversation/packed-cursors';
 import { conversationOfStream } from '../../src/domain/conversation/streams';
 import type { AppendResult, ExpectedRevision, NewEvent } from '../../src/application/ports/event-log';
 import { MemoryEventLog } from '../../src/infrastructure/memory/memory-event-log';
@@ -106,11 +111,11 @@ export class Chronicle {
         this.messageSent(event, seq);
         return;
       case 'MessageDelivered':
-        for (const { userId, deviceId, upTo } of event.cursors)
+        for (const { userId, deviceId, upTo } of deliveredCursorsOf(event, this.memberIds))
           this.forward(`${userId}/${deviceId}`, upTo, seq);
         return;
       case 'MessageRead':
-        for (const { userId, upTo } of event.cursors) this.forward(userId, upTo, seq);
+        for (const { userId, upTo } of readCursorsOf(event, this.memberIds)) this.forward(userId, upTo, seq);
         return;
       case 'ConversationChanged':
       case 'MessageEdited':
@@ -125,7 +130,9 @@ export class Chronicle {
   private concerns(userId: UserId, seq: number): boolean {
     const event = this.events[seq]?.event;
     if (event?.type !== 'MessageDelivered' && event?.type !== 'MessageRead') return true;
-    return event.audience === 'everyone' || event.cursors.some((cursor) => cursor.userId === userId);
+    if (event.audience === 'everyone') return true;
+    if (event.type === 'MessageRead') return readCursorOf(event, userId) !== undefined;
+    return event.packed === undefined && event.cursors.some((cursor) => cursor.userId === userId);
   }
 
   private membershipChanged(userId: UserId, change: string, seq: number): void {

@@ -74,6 +74,10 @@ export class Device {
   /** Conversations whose members, title and counts this run was told, by their start or summed up in a sync. */
   introduced = new Set<string>();
   /** Highest seq of each conversation that this run was handed. */
+  /** What the device's clock says beside the time. */
+  clockMs = 0;
+  /** Its next connection is stranded for so long. */
+  strandNextMs: number | undefined;
   private run = new Map<string, number>();
   private skipTo = new Map<string, number>();
   private stores: { isDead: boolean }[] = [];
@@ -123,6 +127,7 @@ export class Device {
       cursorStore,
       outboxStore,
       random: () => random.next(),
+      now: () => time.now + this.clockMs,
       ...(this.syncWindow === undefined ? {} : { syncWindow: this.syncWindow }),
     });
     this.client = client;

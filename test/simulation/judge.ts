@@ -1,9 +1,13 @@
 import type { LocalConversation, LocalMessage } from '../../sdk';
 import type { MessageContent } from '../../src/domain/conversation/events';
+import { readCursorOf } from '../../src/domain/conversation/packed-cursors';
 import type { UserId } from '../../src/kernel/ids';
 import type { Chronicle } from './chronicle';
 import type { Device } from './device';
 import type { World } from './world';
+
+/** A summary names so many members at most. */
+const MEMBERS_NAMED_MAX = 100;
 
 interface Message {
   readonly by: UserId;
@@ -73,11 +77,13 @@ function differenceInSummary(
   { userId }: Device,
 ): string | undefined {
   const members = [...local.members.keys()].sort().join();
-  if (members !== [...chronicle.memberIds].sort().join()) return `has other members, ${members}`;
+  const isNamed = chronicle.memberIds.length <= MEMBERS_NAMED_MAX;
+  if (isNamed && members !== [...chronicle.memberIds].sort().join()) return `has other members, ${members}`;
   if (local.memberCount !== chronicle.memberIds.length) return `counts ${local.memberCount} members`;
   if (local.title !== folded.title) return `has the title ${local.title ?? 'none'}`;
-  // Reading on to what is no message is nobody's news, and is not stored.
-  const between = [...folded.messages.keys()].some((seq) => seq > folded.readUpTo && seq <= local.readUpTo);
+  // Reading on to what is no message, or is from before one came back, is nobody's news, and is not stored.
+  const from = Math.max(folded.readUpTo, chronicle.joinedAt(userId) ?? -1);
+  const between = [...folded.messages.keys()].some((seq) => seq > from && seq <= local.readUpTo);
   if (local.readUpTo < folded.readUpTo || between)
     return `has read ${local.readUpTo}, not ${folded.readUpTo}`;
   const unread = unreadOf(chronicle, folded, userId);
@@ -117,7 +123,8 @@ function fold(chronicle: Chronicle, userId: UserId): Folded {
       folded.messages.set(seq, { by, content, version: 1, reactions: new Set() });
       if (by === userId && seq >= joinedAt) read(seq);
     } else if (event.type === 'MessageRead') {
-      for (const cursor of event.cursors) if (cursor.userId === userId && seq >= joinedAt) read(cursor.upTo);
+      const cursor = readCursorOf(event, userId);
+      if (cursor !== undefined && seq >= joinedAt) read(cursor.upTo);
     } else if (event.type === 'MessageEdited') {
       const message = folded.messages.get(event.target);
       if (message !== undefined && message.content !== null)

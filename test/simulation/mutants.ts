@@ -5,14 +5,19 @@ import type { Warm } from '../../src/application/executor/warm';
 import { AppendOutcomeUnknown, EventLog, type AppendResult } from '../../src/application/ports/event-log';
 import { MessageIndex } from '../../src/application/ports/message-index';
 import { ProjectionProgress } from '../../src/application/ports/projection-progress';
+import type { InboxHead } from '../../src/application/ports/read-models';
 import type { Audiences } from '../../src/delivery/audiences';
 import { ConversationLanes } from '../../src/delivery/conversation-lanes';
 import { FanOut } from '../../src/delivery/fan-out';
+import { FeedProbe } from '../../src/delivery/feed-probe';
 import { GatheredCursors } from '../../src/delivery/gathered-cursors';
+import { SyncDebts } from '../../src/delivery/sync-debts';
+import { SyncInbox } from '../../src/delivery/sync-inbox';
 import { BoundedMap } from '../../src/domain/conversation/bounded-map';
 import { RecentMessages } from '../../src/domain/conversation/recent-messages';
 import type { ConversationState } from '../../src/domain/conversation/state';
 import type { Recorded } from '../../src/domain/conversation/events';
+import { OutboundQueue } from '../../src/gateway/outbound-queue';
 import { Session } from '../../src/gateway/session';
 import { asRevision } from '../../src/kernel/ids';
 import { POSITION_START } from '../../src/kernel/position';
@@ -95,9 +100,19 @@ function toPresentMembers(wiring: Wiring): void {
   });
 }
 
+const nothing = () => () => undefined;
+
 class NoHold extends Session {
   override hold(): void {
     return;
+  }
+}
+
+/** As if it had been opened when it is asked for: whoever authenticates last is the newest. */
+class AlwaysNew extends Session {
+  constructor(...args: ConstructorParameters<typeof Session>) {
+    super(...args);
+    Object.defineProperty(this, 'openedAt', { get: () => performance.now() });
   }
 }
 
@@ -195,6 +210,47 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'queue-during-sync',
     without: 'the queue in which pushes wait for the end of a sync',
     session: NoHold,
+  },
+  {
+    name: 'newest-socket',
+    without: 'the order of sockets by when they were opened: who authenticates last displaces the others',
+    session: AlwaysNew,
+  },
+  {
+    name: 'withheld-unsaid',
+    without: 'the word that something was withheld from a device that does not focus a very large group',
+    patch: () => patched(OutboundQueue, 'withhold', nothing),
+  },
+  {
+    name: 'focus-unsaid',
+    without: 'the same word at the moment in which the group is focused',
+    patch: () => patched(Session, 'catchUp', nothing),
+  },
+  {
+    name: 'feed-probe',
+    without: 'the probe of the feed: what a subscription leaves out at its end is not looked for',
+    patch: () => patched(FeedProbe, 'probe', () => () => Promise.resolve()),
+  },
+  {
+    name: 'sync-debts',
+    without: 'the debts of a sync from the log alone: nobody says later what it could not know',
+    patch: () => patched(SyncDebts, 'owe', nothing),
+  },
+  {
+    name: 'sync-left',
+    without: 'ended memberships in a sync: only what one belongs to is answered',
+    patch: () =>
+      patched(SyncInbox, 'heads', (original) => {
+        return async function (this: never, ...args: never[]) {
+          const heads = (await original.apply(this, args)) as readonly InboxHead[] | undefined;
+          return heads?.filter(({ spans }) => spans.at(-1)?.to === undefined);
+        };
+      }),
+  },
+  {
+    name: 'resync',
+    without: '`resync` after pushes were dropped for a slow reader',
+    patch: () => patched(OutboundQueue, 'tellMoved', nothing),
   },
   {
     name: 'device-dedupe',

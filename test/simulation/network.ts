@@ -21,6 +21,8 @@ const NO_CODE = 1005;
 /** What the SDK, or `ws`, gives a far end to answer a close frame. */
 const CLOSE_TIMEOUT_MS = 3_000;
 const PING_BYTES = 2;
+/** Long enough for the device to say who it is. */
+const STRANDED_AFTER_MS = 20;
 
 /** One way of a connection: what is carried arrives in order and late, or not at all. */
 class Way {
@@ -84,6 +86,8 @@ export class Link {
   private drained: (() => void) | undefined;
   private isServerOver = false;
   tap: Tap | undefined;
+  /** The line goes as soon as it has opened; what the device says into it arrives after so many milliseconds. */
+  strandedMs: number | undefined;
 
   constructor(
     readonly node: Listener,
@@ -112,6 +116,7 @@ export class Link {
       }
       this.session = session;
       this.down.carry(() => {
+        if (this.strandedMs !== undefined) this.strand(this.strandedMs);
         this.device.opened();
       });
     });
@@ -144,6 +149,16 @@ export class Link {
     });
     this.time.after(1 + random.delayMs(20), () => {
       this.serverClosed(ABNORMAL);
+    });
+  }
+
+  private strand(forMs: number): void {
+    this.up.block();
+    this.time.after(STRANDED_AFTER_MS, () => {
+      this.device.closed(ABNORMAL, 'stranded');
+    });
+    this.time.after(forMs, () => {
+      this.up.unblock();
     });
   }
 

@@ -176,7 +176,7 @@ export class NodeProcess implements Listener {
       [InboxReads, new LaggingInbox(readSide)],
       [HistoryReads, {}],
       [UserDirectory, new Everybody()],
-      [ApplicationSettings, { editWindowMs: Number.MAX_SAFE_INTEGER, membersMax: 100 }],
+      [ApplicationSettings, { editWindowMs: Number.MAX_SAFE_INTEGER, membersMax: 2_000 }],
       [AccessTokens, new OpenDoor(time)],
       [DeviceRegistry, { seen: () => Promise.resolve() }],
       [PresenceStore, new NobodyWatches()],

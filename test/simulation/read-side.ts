@@ -31,6 +31,7 @@ interface Row {
 }
 
 const BATCH_EVENTS_MAX = 20;
+const MEMBERS_IN_VIEW_MAX = 100;
 
 /**
  * The read models of all nodes and the projector that feeds them, with the meaning of the real projections and none of
@@ -254,7 +255,9 @@ function viewOf({ state, activeAt, live }: Row, userId: UserId): ConversationVie
     id: state.conversationId,
     kind: state.kind,
     ...(state.title === undefined ? {} : { title: state.title }),
-    members: [...state.members].map(([id, { role, joinedAt }]) => ({ userId: id, role, joinedAt })),
+    members: [...state.members]
+      .slice(0, MEMBERS_IN_VIEW_MAX)
+      .map(([id, { role, joinedAt }]) => ({ userId: id, role, joinedAt })),
     memberCount: state.members.size,
     settings: state.settings,
     headSeq: state.head,

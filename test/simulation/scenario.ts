@@ -33,7 +33,9 @@ type Act =
   | { readonly kind: 'add' | 'remove'; readonly conversation: number; readonly user: number }
   | { readonly kind: 'leave'; readonly conversation: number; readonly user: number }
   | { readonly kind: 'rename'; readonly conversation: number; readonly title: string }
-  | { readonly kind: 'start'; readonly conversation: number };
+  | { readonly kind: 'start'; readonly conversation: number }
+  /** On the screen of this device; undefined: nothing is. */
+  | { readonly kind: 'focus'; readonly device: number; readonly conversation: number | undefined };
 
 /** What goes wrong, and for how long: a step brings its own end, so that a shorter scenario ends it, too. */
 type Fault =
@@ -44,6 +46,9 @@ type Fault =
       readonly forMs: number;
     }
   | { readonly kind: 'reset'; readonly device: number }
+  /** The line is reset, and the next one goes as it has opened: what is sent over it arrives later, or much later. */
+  | { readonly kind: 'strand'; readonly device: number; readonly forMs: number }
+  | { readonly kind: 'deviceClock'; readonly device: number; readonly byMs: number }
   | {
       readonly kind: 'block';
       readonly device: number;
@@ -65,6 +70,8 @@ interface GroupPlan {
   readonly owner: number;
   readonly members: readonly number[];
   readonly isShared: boolean;
+  /** Members beside those who have devices: of a group of more than 32, or of more than 1,000, other rules hold. */
+  readonly silent: number;
 }
 
 /** A whole scenario: what a seed stands for, and what a shrunk trace is made of. */
@@ -98,11 +105,14 @@ const ACTS: Readonly<Record<ActKind, number>> = {
   leave: 1,
   rename: 1,
   start: 1,
+  focus: 2,
 };
 
 const FAULTS: Readonly<Record<FaultKind, number>> = {
   killDevice: 3,
   reset: 4,
+  strand: 2,
+  deviceClock: 1,
   block: 3,
   stall: 2,
   killNode: 3,
@@ -123,7 +133,8 @@ export function scenarioOf(seed: number): Scenario {
     user: n < users ? n : random.below(users),
     syncWindow: random.chance(0.15) ? random.between(3, 12) : undefined,
   }));
-  const groups = Array.from({ length: random.between(1, 3) }, () => groupOf(random, users));
+  const silent = silentOf(random);
+  const groups = Array.from({ length: random.between(1, 3) }, () => groupOf(random, users, silent));
   const chaosMs = random.between(500, 20_000);
   const size: Size = { users, nodes, devices: devices.length, groups: groups.length, chaosMs };
   const steps = [...actsOf(random, size), ...faultsOf(random, size)].sort((a, b) => a.at - b.at);
@@ -151,10 +162,17 @@ interface Size {
   readonly chaosMs: number;
 }
 
-function groupOf(random: Random, users: number): GroupPlan {
+/** Mostly nobody; sometimes as many as make a group large or very large, about the limit, so that it is crossed. */
+function silentOf(random: Random): number {
+  const kind = random.next();
+  if (kind < 0.8) return 0;
+  return kind < 0.97 ? random.between(28, 36) : random.between(996, 999);
+}
+
+function groupOf(random: Random, users: number, silent: number): GroupPlan {
   const owner = random.below(users);
   const members = Array.from({ length: users }, (_, user) => user).filter(() => random.chance(0.7));
-  return { owner, members, isShared: random.chance(0.3) };
+  return { owner, members, isShared: random.chance(0.3), silent };
 }
 
 function weatherOf(random: Random): LogWeather {
@@ -232,6 +250,8 @@ function actOf(random: Random, kind: ActKind, size: Size, n: number): Act {
       return { kind, conversation, title: `title ${n}` };
     case 'start':
       return { kind, conversation };
+    case 'focus':
+      return { kind, device, conversation: random.chance(0.8) ? conversation : undefined };
   }
 }
 
@@ -252,6 +272,10 @@ function faultOf(random: Random, kind: FaultKind, size: Size): Fault {
       return { kind, device, isSilent, forMs };
     case 'reset':
       return { kind, device };
+    case 'strand':
+      return { kind, device, forMs };
+    case 'deviceClock':
+      return { kind, device, byMs: random.pick([-HOUR_MS, -5_000, 5_000, HOUR_MS]) };
     case 'block':
       return { kind, device, way: random.pick(['up', 'down', 'both']), forMs };
     case 'stall':

@@ -10,7 +10,6 @@ import { World } from './world';
 const ORIGIN = Date.UTC(2026, 0, 1);
 /** Far more than any scenario takes; whoever needs them spins. */
 const STEPS_MAX = 400_000;
-const GOODBYE_AFTER_MS = 500;
 const LOOK_EVERY_MS = 250;
 /** How long devices may take to be equal: a device that failed to connect often waits up to 30 s between attempts. */
 export const CONVERGENCE_MS = 90_000;
@@ -96,20 +95,18 @@ function watchOver(world: World, end: () => void): void {
   const deadline = time.now + CONVERGENCE_MS;
   let before = '';
   world.calm();
-  time.after(GOODBYE_AFTER_MS, () => {
-    world.sayGoodbye();
-    const look = (): void => {
-      const difference = differenceIn(world);
-      const heads = [...world.log.chronicles.values()].map(({ head }) => head).join();
-      if (difference === undefined && heads === before) {
-        judgeSenders(world);
-        end();
-        return;
-      }
-      before = heads;
-      if (time.now < deadline) time.after(LOOK_EVERY_MS, look);
-      else trace.broken('21 liveness', difference ?? 'the log does not come to rest');
-    };
-    time.after(LOOK_EVERY_MS, look);
-  });
+  const look = (): void => {
+    world.lookAround();
+    const difference = differenceIn(world);
+    const heads = [...world.log.chronicles.values()].map(({ head }) => head).join();
+    if (difference === undefined && heads === before) {
+      judgeSenders(world);
+      end();
+      return;
+    }
+    before = heads;
+    if (time.now < deadline) time.after(LOOK_EVERY_MS, look);
+    else trace.broken('21 liveness', difference ?? 'the log does not come to rest');
+  };
+  time.after(LOOK_EVERY_MS, look);
 }

@@ -4,23 +4,17 @@ import {
   ChangeConversationCommand,
   LeaveConversationCommand,
   RemoveMemberCommand,
-  SendMessageCommand,
   StartConversationCommand,
 } from '../../src/application/commands/commands';
 import { STATE_LIMITS } from '../../src/domain/conversation/state';
-import {
-  asClientMessageId,
-  asConversationId,
-  asUserId,
-  type ConversationId,
-  type UserId,
-} from '../../src/kernel/ids';
+import { asConversationId, asUserId, type ConversationId, type UserId } from '../../src/kernel/ids';
 import type { SocketDirectory } from '../../src/application/ports/socket-directory';
 import { MemorySocketDirectory } from '../../src/infrastructure/memory/memory-socket-directory';
 import { DEFAULT_LIMITS } from '../../src/protocol/limits';
 import { assertNever } from '../../src/kernel/assert-never';
 import { TrueLog } from './chronicle';
 import { Device } from './device';
+import { disturbDevice } from './device-faults';
 import type { Mutant } from './mutants';
 import { Link, type DeviceSocket, type NetworkWeather } from './network';
 import { NodeClock, NodeProcess } from './node';
@@ -38,6 +32,12 @@ const NAMESPACE = '6ba7b811-9dad-11d1-80b4-00c04fd430c8';
 const DEDUPE_WINDOW = 8;
 const BETWEEN_READS_MS = 20;
 const EMOJIS = ['👍', '🎉'];
+
+/** Members without a device; the same for all scenarios, for a thousand hashes are a good part of one. */
+const SILENT = Array.from({ length: 1_000 }, (_, n) => asUserId(uuidv5(`silent ${n}`, NAMESPACE)));
+
+/** From about here on a group is very large; that it may have just fallen below does no harm. */
+const VERY_LARGE_MIN = 990;
 
 interface Wire {
   readonly link: Link;
@@ -90,6 +90,8 @@ export class World {
       log: this.log,
       dial: (device: Device, socket: DeviceSocket) => {
         this.dial(device.userId, device.name, socket);
+        if (socket.link !== undefined) socket.link.strandedMs = device.strandNextMs;
+        device.strandNextMs = undefined;
       },
     };
     this.devices = scenario.devices.map(
@@ -136,14 +138,15 @@ export class World {
     for (const device of this.devices) device.start();
   }
 
-  /** A last word in every conversation: it uncovers what a subscription left out at its end. */
-  sayGoodbye(): void {
-    for (const { id, memberIds, name } of this.log.chronicles.values()) {
-      const [by] = memberIds;
-      if (by === undefined) continue;
-      const clientMessageId = asClientMessageId(`goodbye-${name}`);
-      const content = { type: 'text', body: 'goodbye' };
-      this.execute(new SendMessageCommand({ by, conversationId: id, clientMessageId, content }));
+  /** Of a very large group, devices are told what they look at: each looks at one that it lacks something of. */
+  lookAround(): void {
+    for (const { client, userId, progress } of this.devices) {
+      for (const chronicle of this.log.chronicles.values()) {
+        if (chronicle.memberIds.length < VERY_LARGE_MIN || !chronicle.isMember(userId)) continue;
+        if ((progress.get(chronicle.id) ?? -1) === chronicle.lastVisible(userId)) continue;
+        client?.focus(chronicle.id);
+        break;
+      }
     }
   }
 
@@ -174,8 +177,8 @@ export class World {
   }
 
   private startGroup(n: number, conversationId: ConversationId): void {
-    const { owner, members, isShared } = this.scenario.groups[n] as Scenario['groups'][number];
-    const memberIds = members.map((user) => this.user(user));
+    const { owner, members, isShared, silent } = this.scenario.groups[n] as Scenario['groups'][number];
+    const memberIds = [...members.map((user) => this.user(user)), ...SILENT.slice(0, silent)];
     const settings = { whoMayInvite: 'everyone', historyVisibility: isShared ? 'shared' : 'joined' } as const;
     const by = this.user(owner);
     this.insist(new StartConversationCommand({ by, kind: 'group', conversationId, memberIds, settings }));
@@ -261,11 +264,18 @@ export class World {
         );
         this.startGroup(step.conversation, this.group(step.conversation));
         return;
+      case 'focus':
+        this.device(step.device).client?.focus(
+          step.conversation === undefined ? undefined : this.group(step.conversation),
+        );
+        return;
       case 'killDevice':
       case 'reset':
+      case 'strand':
+      case 'deviceClock':
       case 'block':
       case 'stall':
-        this.disturbDevice(step);
+        disturbDevice(step, this.device(step.device), this.time, this.random);
         return;
       case 'killNode':
       case 'drainNode':
@@ -331,32 +341,6 @@ export class World {
     else if (step.kind === 'leave') {
       this.execute(new LeaveConversationCommand({ by: userId, conversationId }));
     } else this.execute(new RemoveMemberCommand({ by, conversationId, userId }));
-  }
-
-  private disturbDevice(step: Extract<Step, { kind: 'killDevice' | 'reset' | 'block' | 'stall' }>): void {
-    const device = this.device(step.device);
-    const link = device.link;
-    switch (step.kind) {
-      case 'killDevice':
-        device.kill(step.isSilent);
-        this.time.after(step.forMs, () => {
-          device.start();
-        });
-        return;
-      case 'reset':
-        link?.reset(this.random);
-        return;
-      case 'block':
-        link?.block(step.way);
-        this.time.after(step.forMs, () => link?.unblock());
-        return;
-      case 'stall':
-        link?.stall();
-        this.time.after(step.forMs, () => link?.read());
-        return;
-      default:
-        assertNever(step);
-    }
   }
 
   private disturbNode(step: Extract<Step, { kind: 'killNode' | 'drainNode' | 'cutLog' | 'clock' }>): void {

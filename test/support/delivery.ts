@@ -4,7 +4,7 @@ import { MessageIndex, type IndexLookup } from '../../src/application/ports/mess
 import type { Config } from '../../src/config/config';
 import { ActivityHints } from '../../src/delivery/activity-hints';
 import { Audiences } from '../../src/delivery/audiences';
-import type { Connection, Push } from '../../src/delivery/connection';
+import type { Answered, Connection, Push } from '../../src/delivery/connection';
 import { ConversationLanes } from '../../src/delivery/conversation-lanes';
 import { FanOut } from '../../src/delivery/fan-out';
 import { Feed } from '../../src/delivery/feed';
@@ -59,6 +59,9 @@ export class RecordingConnection implements Connection {
   focused: ConversationId | undefined;
   /** Called before an answer is taken: a slow socket. */
   beforeAnswer: () => Promise<void> = () => Promise.resolve();
+  /** What the last sync was about. */
+  answered: Answered | undefined;
+  owed: readonly ConversationId[] = [];
   private held: Push[] | undefined;
   private readonly last = new Map<ConversationId, Seq>();
   private readonly withheld = new Map<ConversationId, Seq>();
@@ -102,7 +105,8 @@ export class RecordingConnection implements Connection {
     this.held = [];
   }
 
-  release(synced: (conversationId: ConversationId) => Seq | undefined): void {
+  release(synced: (conversationId: ConversationId) => Seq | undefined, answered: Answered): void {
+    this.answered = answered;
     const held = this.held ?? [];
     this.held = undefined;
     for (const [id, seq] of this.withheld) if (seq <= (synced(id) ?? -1)) this.withheld.delete(id);
@@ -176,7 +180,7 @@ export class DeliveryWorld {
     this.feed = new Feed(log, this.executor, this.lanes, this.clock, this.metrics);
     this.inbox = new FoldedInbox(log);
     const reader = new GapReader(log);
-    const syncInbox = new SyncInbox(this.inbox, new FoldedProgress(this.inbox), reader, this.clock);
+    const syncInbox = new SyncInbox(this.inbox, new FoldedProgress(this.inbox), reader);
     this.debts = new SyncDebts(this.hub, syncInbox);
     const fromLog = new SyncFromLog(this.executor, reader);
     this.sync = new SyncService(
