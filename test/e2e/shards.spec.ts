@@ -5,28 +5,30 @@ import { openServerLog } from '../../src/infrastructure/event-log/server-log';
 import { OtherShards } from '../../src/infrastructure/event-log/sharded/arrangement';
 import { shardOfStream } from '../../src/infrastructure/event-log/sharded/placement';
 import { asConversationId } from '../../src/kernel/ids';
+import { reshard } from '../../tools/eventstore/reshard/reshard';
 import { chainCheck } from '../../tools/verify/chain-check';
 import { EventStoreProcess } from '../support/event-store-process';
 import { RawDevice } from '../support/raw-device';
 import { connectedDevice, eventually, signUp, type SdkDevice } from '../support/sdk-device';
+import { createTestDatabase, type TestDatabase } from '../support/postgres';
 import { startTestNode, type TestNode } from '../support/test-node';
 import { verifyAction } from '../support/verify-action';
 
 /** Two of our own doors as processes of their own, and a whole node whose conversations are spread over them. */
 describe('a node on two shards', () => {
   let shards: [EventStoreProcess, EventStoreProcess];
+  let database: TestDatabase;
   let node: TestNode;
   let ann: SdkDevice;
   let bob: SdkDevice;
+  const added: EventStoreProcess[] = [];
   /** A conversation of the two in each shard. */
   let rooms: [string, string];
 
   beforeAll(async () => {
     shards = await Promise.all([EventStoreProcess.start(), EventStoreProcess.start()]);
-    node = await startTestNode({
-      eventStoreUrls: shards.map(({ url }) => url),
-      ...{ eventStoreStreamPrefix: undefined, rateLimits: false },
-    });
+    database = await createTestDatabase();
+    await start(shards);
     const [one, other] = await Promise.all([signUp(node.url, 'ann'), signUp(node.url, 'bob')]);
     [ann, bob] = [
       await connectedDevice(node.url, one, 'phone'),
@@ -43,19 +45,28 @@ describe('a node on two shards', () => {
   afterAll(async () => {
     await Promise.all([ann, bob].map(({ client }) => client.close()));
     await node.stop();
-    await Promise.all(shards.map((shard) => shard.destroy()));
+    await database.drop();
+    await Promise.all([...shards, ...added].map((shard) => shard.destroy()));
   });
 
+  /** Whole, on these stores; again on the port that devices know. */
+  const start = async (stores: readonly EventStoreProcess[], known?: TestNode): Promise<void> => {
+    node = await startTestNode({
+      eventStoreUrls: stores.map(({ url }) => url),
+      ...{ eventStoreStreamPrefix: undefined, rateLimits: false, databaseUrl: database.url },
+      ...(known === undefined ? {} : { port: Number(new URL(known.url).port), jwtSecret: known.jwtSecret }),
+    });
+  };
   const shardOf = (id: string): number => shardOfStream(conversationStream(asConversationId(id)), 2);
   const say = (device: SdkDevice, id: string, body: string) =>
     device.client.send({ conversationId: id }, body).acked;
-  const openLog = () => openServerLog({ urls: shards.map(({ url }) => url) }, () => undefined);
+  const openLog = () => openServerLog({ urls: [...shards, ...added].map(({ url }) => url) }, () => undefined);
   /** Folds both shards and compares with the tables; also each conversation's chain. */
   const verify = async (): Promise<void> => {
     const { log, close } = await openLog();
     try {
-      const { database } = node;
-      const verified = await verifyReadModels({ eventLog: log, database, streamCheck: chainCheck });
+      const tables = database.database;
+      const verified = await verifyReadModels({ eventLog: log, database: tables, streamCheck: chainCheck });
       expect(verified.differences).toEqual([]);
       expect(verified.conversations).toBeGreaterThanOrEqual(2);
     } finally {
@@ -154,5 +165,36 @@ describe('a node on two shards', () => {
     );
     await close();
     expect(places).toEqual(shards.map(({ port }) => `127.0.0.1:${port}`));
+  });
+
+  it('goes on over a third store after `reshard`, with the cursors and the read models that there were', async () => {
+    const third = await EventStoreProcess.start();
+    const from = shards.map(({ url }) => url);
+    const more: string[] = [];
+    for (let n = 0; n < 12; n++) {
+      const { id } = await ann.api.createConversation({
+        kind: 'group',
+        title: 'more',
+        memberIds: [bob.userId],
+      });
+      more.push(id);
+      const { seq } = await say(ann, id, 'first');
+      await say(bob, id, 'second');
+      await ann.client.edit(id, seq, 'first, edited');
+      await ann.client.react(id, seq, 'tea', true);
+    }
+    await node.stop();
+    expect(await reshard({ from, to: [...from, third.url], streamPrefix: undefined }, () => undefined)).toBe(
+      true,
+    );
+    await expect(start(shards, node)).rejects.toThrow(OtherShards);
+    added.push(third);
+    await start([...shards, third], node);
+    const moved = more.filter((id) => shardOfStream(conversationStream(asConversationId(id)), 3) === 2);
+    for (const id of [...rooms, ...moved]) await say(bob, id, 'after');
+    await verifyAction(node.url, [ann, bob], () => say(ann, rooms[0], 'all as before'), {
+      patienceMs: 60_000,
+    });
+    await verify();
   });
 });

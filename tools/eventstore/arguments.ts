@@ -7,6 +7,9 @@ export const USAGE = `npm run eventstore [-- <command>]
                              copies every stream; from DATA_DIR/events unless told otherwise; again: goes on
   backup --to <folder>       copies DATA_DIR/events as it is at this moment, also while a node runs on it
   check [--from <folder>]    reads DATA_DIR/events, or the folder, to the end and says what is damaged
+  reshard --to "<url> <url> …"
+                             spreads the conversations of the stores at EVENTSTORE_URL over these, which are the same
+                             and new, empty ones; all nodes must be stopped; again: goes on
   new-epoch                  after an older backup was put in place: tells clients that the log is another one;
                              of the store a node would use, at EVENTSTORE_URL or under DATA_DIR`;
 
@@ -14,6 +17,7 @@ export type EventStoreCommand =
   | { readonly kind: 'serve' }
   | { readonly kind: 'copy'; readonly from: string | undefined; readonly to: string }
   | { readonly kind: 'backup'; readonly to: string }
+  | { readonly kind: 'reshard'; readonly to: string }
   | { readonly kind: 'check'; readonly from: string | undefined }
   | { readonly kind: 'newEpoch' };
 
@@ -51,6 +55,9 @@ export function eventStoreCommand(argv: readonly string[]): EventStoreCommand {
     case 'backup':
       without(from, '--from');
       return { kind: 'backup', to: needed(to) };
+    case 'reshard':
+      without(from, '--from');
+      return { kind: 'reshard', to: needed(to) };
     case 'check':
       without(to, '--to');
       return { kind: 'check', from };

@@ -8,6 +8,7 @@ import { loadConfig } from '../../src/config/load-config';
 import { assertNever } from '../../src/kernel/assert-never';
 import { eventStoreCommand, USAGE, WrongArguments, type EventStoreCommand } from './arguments';
 import { runCopy } from './copy/run-copy';
+import { reshard } from './reshard/reshard';
 import { backUp, beginEpoch, check } from './upkeep';
 
 const PORT_DEFAULT = 2113;
@@ -39,6 +40,18 @@ async function serve(): Promise<void> {
   await lock.release();
 }
 
+async function reshardStores(
+  { eventStoreUrls: from, eventStoreStreamPrefix: streamPrefix }: Config,
+  to: string,
+  say: (line: string) => void,
+): Promise<boolean> {
+  if (from === undefined)
+    throw new WrongArguments(
+      'EVENTSTORE_URL must name the store of today; the embedded one is served by this program',
+    );
+  return reshard({ from, to: to.trim().split(/\s+/), streamPrefix }, say);
+}
+
 /** @returns whether all is as it should be */
 async function run(command: EventStoreCommand): Promise<boolean> {
   const say = (line: string): void => {
@@ -56,6 +69,8 @@ async function run(command: EventStoreCommand): Promise<boolean> {
     case 'check':
       say(await check(command.from ?? eventsFolder()));
       return true;
+    case 'reshard':
+      return reshardStores(loadConfig(process.env), command.to, say);
     case 'newEpoch':
       say(await beginEpoch(loadConfig(process.env)));
       return true;

@@ -29,7 +29,12 @@ export async function runCopy(
   }
 }
 
-async function copyAndVerify(source: Side, target: Side, say: (line: string) => void): Promise<boolean> {
+/** @returns whether the target holds exactly what the source does. @throws whatever the sides throw */
+export async function copyAndVerify(
+  source: Side,
+  target: Side,
+  say: (line: string) => void,
+): Promise<boolean> {
   const { until, events } = await withBar('copying  ', source, (onProgress) =>
     copyLog(source, target, onProgress),
   );

@@ -6,6 +6,8 @@ import { uuidv5 } from '../../../kernel/uuid';
 
 /** In every shard; the last event says which one it is, of how many. No stream of ours is named so. */
 export const ARRANGEMENT_STREAM = 'parley-shards';
+/** Older lists than so many are forgotten. */
+const LISTS_MAX = 100;
 const NAMESPACE = '2f0c5f6e-3f5c-5d0b-8d0a-6a1f1f5f7c11';
 
 /** What a store knows of the list that it is in. */
@@ -34,12 +36,15 @@ export class OtherShards extends Error {
 
 const RESHARD = '`npm run eventstore -- reshard` moves conversations between stores (docs/operations.md)';
 
-/** undefined: the store is not one of several. @throws EventLogUnavailable */
-export async function readArrangement(log: EventLog): Promise<Arrangement | undefined> {
-  const read = await log.readStream(ARRANGEMENT_STREAM, { direction: 'backwards', limit: 1 });
-  const last = read.kind === 'events' ? read.events[0] : undefined;
-  return last === undefined ? undefined : arrangementOf(last);
+/** The lists that the store was told it is in, the last one last. @throws EventLogUnavailable */
+export async function arrangementsOf(log: EventLog): Promise<readonly Arrangement[]> {
+  const read = await log.readStream(ARRANGEMENT_STREAM, { direction: 'backwards', limit: LISTS_MAX });
+  return read.kind === 'events' ? read.events.map(arrangementOf).toReversed() : [];
 }
+
+/** undefined: the store is not one of several. @throws EventLogUnavailable */
+export const readArrangement = async (log: EventLog): Promise<Arrangement | undefined> =>
+  (await arrangementsOf(log)).at(-1);
 
 const arrangementOf = ({ data }: LogEvent): Arrangement => data as Arrangement;
 
@@ -94,14 +99,16 @@ export async function openArrangement(stores: readonly NamedStore[]): Promise<Ar
   const arrangements = known as readonly Arrangement[];
   refuseOthers(stores, arrangements);
   const order = arrangements.map(({ shard }, n) => ({ shard, n })).toSorted((a, b) => a.shard - b.shard);
-  const [{ epoch, storeEpochs }] = arrangements as readonly [Arrangement];
+  const [first] = arrangements as readonly [Arrangement];
   const now = order.map(({ n }) => epochs[n] as string);
-  const isSame = storeEpochs.every((one, shard) => one === now[shard]);
-  return {
-    stores: order.map(({ n }) => stores[n] as NamedStore),
-    epoch: isSame ? epoch : uuidv5(`${epoch}/${now.join('/')}`, NAMESPACE),
-  };
+  return { stores: order.map(({ n }) => stores[n] as NamedStore), epoch: identityOf(first, now) };
 }
+
+/** Of the whole log to devices, whose stores have these epochs now, in the order of the shards. */
+export const identityOf = ({ epoch, storeEpochs }: Arrangement, now: readonly string[]): string =>
+  storeEpochs.every((one, shard) => one === now[shard])
+    ? epoch
+    : uuidv5(`${epoch}/${now.join('/')}`, NAMESPACE);
 
 /** Stores without conversations become shards in the order of the list; a start that was cut off is finished. */
 async function beginArrangement(

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { conversationOfSnapshot, conversationOfStream } from '../../../domain/conversation/streams';
 
 const MASK_64 = (1n << 64n) - 1n;
@@ -29,5 +29,5 @@ export function jumpHash(key: bigint, buckets: number): number {
  */
 export function shardOfStream(stream: string, shards: number): number {
   const key = conversationOfStream(stream) ?? conversationOfSnapshot(stream) ?? stream;
-  return jumpHash(createHash('sha256').update(key).digest().readBigUInt64BE(), shards);
+  return jumpHash(hash('sha256', key, 'buffer').readBigUInt64BE(), shards);
 }
