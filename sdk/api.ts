@@ -195,12 +195,26 @@ export class ParleyApi {
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
     });
-    const text = await response.text();
-    const value: unknown = text === '' ? undefined : JSON.parse(text);
-    if (!response.ok) throw new ParleyError(value as Problem);
+    const value = parsed(await response.text(), response.status);
+    if (!response.ok) throw isProblem(value) ? new ParleyError(value) : unanswered(response.status);
     return value as T;
   }
 }
+
+/** A balancer that finds no node answers with a page of its own. @throws ParleyError that is worth a retry */
+function parsed(text: string, status: number): unknown {
+  try {
+    return text === '' ? undefined : JSON.parse(text);
+  } catch {
+    throw unanswered(status);
+  }
+}
+
+const isProblem = (value: unknown): value is Problem =>
+  typeof (value as { code?: unknown } | null | undefined)?.code === 'string';
+
+const unanswered = (status: number): ParleyError =>
+  ParleyError.of('unavailable', `answered ${status} by somebody who is not Parley`);
 
 function search(query: Query): string {
   const given = Object.entries(query).flatMap(([key, value]): [string, string][] =>

@@ -11,6 +11,26 @@ const compose = readCompose();
 const services = Object.entries(compose.services);
 const OURS = services.filter(([, { image }]) => image?.startsWith('parley:'));
 
+/**
+ * What the compose file uses of the options of EventStoreDB 23.10, from its reference. The passwords are read from
+ * the environment alone.
+ */
+const EVENTSTORE_OPTIONS: ReadonlySet<string> = new Set([
+  'EVENTSTORE_CLUSTER_SIZE',
+  'EVENTSTORE_DISCOVER_VIA_DNS',
+  'EVENTSTORE_GOSSIP_SEED',
+  'EVENTSTORE_INSECURE',
+  'EVENTSTORE_NODE_IP',
+  'EVENTSTORE_REPLICATION_IP',
+  'EVENTSTORE_NODE_HOST_ADVERTISE_AS',
+  'EVENTSTORE_REPLICATION_HOST_ADVERTISE_AS',
+  'EVENTSTORE_TRUSTED_ROOT_CERTIFICATES_PATH',
+  'EVENTSTORE_CERTIFICATE_FILE',
+  'EVENTSTORE_CERTIFICATE_PRIVATE_KEY_FILE',
+  'EVENTSTORE_DEFAULT_ADMIN_PASSWORD',
+  'EVENTSTORE_DEFAULT_OPS_PASSWORD',
+]);
+
 describe('docker-compose.yml', () => {
   it('fits the published schema of Compose', () => {
     const { $schema: _dialect, ...schema } = JSON.parse(
@@ -84,6 +104,40 @@ describe('docker-compose.yml', () => {
       expect(readText(ignored)).toContain('deploy/secrets');
   });
 
+  it('starts EventStoreDB with options that it has, one node and three', () => {
+    const stores = services.filter(([, { image }]) => image?.startsWith('eventstore/eventstore:'));
+    expect(stores.length).toBe(4);
+    for (const [, { environment }] of stores) {
+      const unknown = Object.keys(environment ?? {}).filter((name) => !EVENTSTORE_OPTIONS.has(name));
+      expect(unknown).toEqual([]);
+    }
+  });
+
+  it('has a cluster of EventStoreDB whose nodes agree on each other, and on what the set-up makes', () => {
+    const nodes = services.filter(([, { profiles, image }]) =>
+      Boolean(profiles?.includes('cluster') && image?.startsWith('eventstore/eventstore:')),
+    );
+    const setUp = compose.services['eventstore-setup']?.command?.join(' ') ?? '';
+    const made = /for n in ([\d ]+);/.exec(setUp)?.[1]?.trim().split(' ') ?? [];
+    expect(made.map((n) => `eventstore-${n}`)).toEqual(nodes.map(([name]) => name));
+    for (const [n, [name, { environment = {}, volumes = [] }]] of nodes.entries()) {
+      const others = nodes.filter(([other]) => other !== name).map(([other]) => `${other}:2113`);
+      expect(environment).toMatchObject({
+        EVENTSTORE_CLUSTER_SIZE: String(nodes.length),
+        EVENTSTORE_GOSSIP_SEED: others.join(','),
+        EVENTSTORE_NODE_HOST_ADVERTISE_AS: name,
+        EVENTSTORE_REPLICATION_HOST_ADVERTISE_AS: name,
+        EVENTSTORE_CERTIFICATE_FILE: `/etc/eventstore/certs/node${made[n] ?? ''}/node.crt`,
+        EVENTSTORE_CERTIFICATE_PRIVATE_KEY_FILE: `/etc/eventstore/certs/node${made[n] ?? ''}/node.key`,
+      });
+      // Each has data of its own, and the certificates of the set-up.
+      expect(volumes).toEqual([
+        `${name}-data:/var/lib/eventstore`,
+        'eventstore-certs:/etc/eventstore/certs:ro',
+      ]);
+    }
+  });
+
   function expectSource(volume: string): void {
     const source = volume.split(':')[0] ?? '';
     if (source.startsWith('./')) expect([source, existsSync(join(ROOT, source))]).toEqual([source, true]);
@@ -135,6 +189,10 @@ describe('deploy/', () => {
       (2 * Number(SETTINGS.heartbeatMs.fallback)) / 1_000,
     );
     expect(inside['proxy_buffering']).toBe('off');
+    // A gateway says 503 of a store that is away, too: only for sockets does it mean that the gateway itself goes.
+    const retries = all.filter(({ name }) => name === 'proxy_next_upstream').map(({ value }) => value);
+    expect(inside['proxy_next_upstream']).toContain('http_503');
+    expect(retries.filter((value) => value.includes('http_503')).length).toBe(1);
     expect(all.some(({ name, value }) => name === 'location' && value === '= /metrics')).toBe(true);
   });
 

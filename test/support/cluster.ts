@@ -53,10 +53,13 @@ export class Cluster {
     return join(this.build, ...path);
   }
 
-  /** Resolves when the node is ready. A gateway is behind the balancer from then on. */
-  async node(roles: string): Promise<ServerProcess> {
-    const port = await freePort();
-    const environment = { ...this.environment, PORT: String(port), ROLES: roles };
+  /**
+   * Resolves when the node is ready. A gateway is behind the balancer from then on.
+   * @param own settings of this node alone; with PORT, where it listens
+   */
+  async node(roles: string, own: Readonly<Record<string, string>> = {}): Promise<ServerProcess> {
+    const port = own['PORT'] === undefined ? await freePort() : Number(own['PORT']);
+    const environment = { ...this.environment, ...own, PORT: String(port), ROLES: roles };
     const node = new ServerProcess(this.program('src', 'main.js'), environment);
     this.nodes.add(node);
     await node.ready();

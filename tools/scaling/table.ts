@@ -1,3 +1,4 @@
+import type { MeasuredCosts } from './measure';
 import { fleetFor, type Fleet, type Headroom, type UnitCosts } from './model';
 import type { ScalingStep } from './options';
 
@@ -30,5 +31,17 @@ export function tableOf(steps: readonly ScalingStep[], costs: UnitCosts, headroo
     line(['', ...steps.map(({ name }) => name)]),
     line(['---', ...steps.map(() => '---')]),
     ...ROWS.map(([what, of]) => line([what, ...fleets.map(of)])),
+  ].join('\n');
+}
+
+const digits = (value: number): string => (value < 100 ? value.toFixed(2) : number(value));
+
+/** What was measured here, beside what is calculated with when nothing is. */
+export function measuredTableOf(measured: MeasuredCosts, usual: UnitCosts): string {
+  const names = Object.keys(measured) as (keyof MeasuredCosts)[];
+  return [
+    '| cost | measured here | usual |',
+    '| --- | --- | --- |',
+    ...names.map((name) => `| \`${name}\` | ${digits(measured[name])} | ${digits(usual[name])} |`),
   ].join('\n');
 }

@@ -7,11 +7,26 @@ import { describeWithRedis, RedisServer, RedisServerCluster } from '../../suppor
 
 Logger.overrideLogger(false);
 
-describe.each(['alone', 'three masters'] as const)('redis, %s', (mode) => {
+interface StartedRedis {
+  readonly url: string;
+  stop(): Promise<void>;
+}
+
+/** The server, or cluster, of whoever runs the suite; nothing of theirs is flushed or stopped. */
+const THEIRS = process.env['REDIS_URL'] ?? '';
+const SERVERS: readonly (readonly [string, () => Promise<StartedRedis>])[] = [
+  ['alone', () => RedisServer.start()],
+  ['three masters', () => RedisServerCluster.start()],
+  ...(THEIRS === ''
+    ? []
+    : [['REDIS_URL', () => Promise.resolve({ url: THEIRS, stop: () => Promise.resolve() })] as const]),
+];
+
+describe.each(SERVERS)('redis, %s', (mode, start) => {
   describeWithRedis(`contracts over redis (${mode})`, () => {
-    let server: RedisServer | RedisServerCluster;
+    let server: StartedRedis;
     beforeAll(async () => {
-      server = mode === 'alone' ? await RedisServer.start() : await RedisServerCluster.start();
+      server = await start();
     });
     afterAll(async () => {
       await server.stop();
