@@ -32,7 +32,7 @@ const AFTER_STOP_MS_MAX = 20_000;
 const STEADY_MS = 8_000;
 /** Well below the rate at which frames of one socket are refused. */
 const HINT_AGAIN_MS = 200;
-/** A node tells Redis its sockets again at once when it is back, and a lost subscription within twenty seconds. */
+/** A node tells Redis its sockets again at once when it is back, and a lost subscription within ten seconds. */
 const DEAF_MS_MAX = 60_000;
 const run = promisify(execFile);
 const tell = (text: string): void => {
