@@ -5,7 +5,8 @@ const SUSPICIOUS_ESCAPE = /\\u(?:0000|d[89a-f])/;
  * Postgres' text refuses U+0000, and UTF-8 has no lone surrogates. Imported logs may hold both; a projection never
  * stops for them: each becomes U+FFFD.
  */
-export const storableText = (text: string): string => text.toWellFormed().replaceAll('\0', '\uFFFD');
+export const storableText = (text: string): string =>
+  text.isWellFormed() && !text.includes('\0') ? text : text.toWellFormed().replaceAll('\0', '\uFFFD');
 
 /** The same within any JSON value, keys included; as JSON text. */
 export function storableJson(value: unknown): string {

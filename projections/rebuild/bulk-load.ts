@@ -3,7 +3,7 @@ import { from as copyFrom } from 'pg-copy-streams';
 import type { LogEvent } from '../../src/application/ports/event-log';
 import { baseType, type Projection, type Row, type Statement } from '../projection';
 import { Batch } from '../runner/batch';
-import { copyField } from '../runner/column-text';
+import { copyFields } from '../runner/column-text';
 import { recordedOf } from '../runner/recorded-of';
 import { SIDE_SCHEMA } from './side-schema';
 
@@ -78,9 +78,10 @@ export class BulkLoad {
     await this.sending;
     for (const { make } of this.indexes) await this.session.query(make);
     for (const statement of this.statements) {
-      const table = this.tableOf(statement);
-      await this.session.query(`ANALYZE ${table}`);
       if (statement.copiesInto !== undefined) continue;
+      const table = this.tableOf(statement);
+      // Of the tables that were copied into, making the indexes has told the planner enough.
+      await this.session.query(`ANALYZE ${table}`);
       await this.session.query(statement.sqlOver(table));
       await this.session.query(`DROP TABLE ${table}`);
     }
@@ -134,14 +135,7 @@ export class BulkLoad {
 }
 
 function linesOf({ columns }: Statement, rows: readonly Row['values'][]): Buffer {
-  const entries = Object.entries(columns);
-  let text = '';
-  for (const values of rows) {
-    for (let n = 0; n < entries.length; n++) {
-      const [name, type] = entries[n] as (typeof entries)[number];
-      text += (n === 0 ? '' : '\t') + copyField(type, values[name]);
-    }
-    text += '\n';
-  }
-  return Buffer.from(text);
+  const fields = Object.entries(columns).map(([name, type]) => ({ name, write: copyFields(type) }));
+  const lines = rows.map((values) => fields.map(({ name, write }) => write(values[name])).join('\t'));
+  return Buffer.from(`${lines.join('\n')}\n`);
 }

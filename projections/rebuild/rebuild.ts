@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import {
   EventLogUnavailable,
   READ_EVENTS_MAX,
@@ -27,6 +27,8 @@ const SWAP_LOCK_MS_MAX = 2_000;
 const SWAP_ATTEMPTS_MAX = 30;
 /** Nobody waits for the single event here: rows that change often are written once for many events. */
 const BATCH_EVENTS_MAX = 10_000;
+/** Of one page of the bulk load; between pages the sockets get their turn. */
+const LOAD_EVENTS_MAX = 512;
 const POLL_MS = 50;
 /** Enough to see one of each shard. */
 const LOOK_AHEAD_EVENTS = 64;
@@ -154,6 +156,8 @@ class Rebuild {
     let position = POSITION_START;
     for (let page: AllRead | undefined; page?.endOfLog !== true && !hasPassed(position, goal);) {
       page = await this.page(position);
+      // A log in this process is read without any waiting: what was read before would not get to Postgres.
+      await nextTurn();
       await bulk.add(page.events);
       this.events += page.events.length;
       position = page.next;
@@ -171,7 +175,7 @@ class Rebuild {
   private async page(after: Position): Promise<AllRead> {
     for (const startedAt = performance.now(); ; await sleep(POLL_MS)) {
       try {
-        return await this.read(after, READ_EVENTS_MAX);
+        return await this.read(after, LOAD_EVENTS_MAX);
       } catch (error) {
         const isAway = error instanceof EventLogUnavailable;
         if (!isAway || performance.now() - startedAt > STALL_MS_MAX) throw error;

@@ -1,5 +1,5 @@
 import { storableJson, storableText } from '../storable';
-import { arrayLiteral, copyField } from './column-text';
+import { arrayLiteral, copyFields } from './column-text';
 
 const id = '0190a5c0-0000-7000-8000-000000000000';
 
@@ -29,15 +29,15 @@ describe('arrayLiteral', () => {
   });
 });
 
-describe('copyField', () => {
+describe('copyFields', () => {
   it('writes each type as COPY reads it', () => {
-    expect(copyField('uuid', id)).toBe(id);
-    expect(copyField('bigint?', null)).toBe('\\N');
-    expect(copyField('bigint?', -1)).toBe('-1');
-    expect(copyField('boolean', false)).toBe('f');
-    expect(copyField('text', 'a\tb\nc\rd\\e')).toBe('a\\tb\\nc\\rd\\\\e');
-    expect(copyField('text', '\\N')).toBe('\\\\N');
-    expect(copyField('jsonb', { a: 'x\n' })).toBe('{"a":"x\\\\n"}');
+    expect(copyFields('uuid')(id)).toBe(id);
+    expect(copyFields('bigint?')(null)).toBe('\\N');
+    expect(copyFields('bigint?')(-1)).toBe('-1');
+    expect(copyFields('boolean')(false)).toBe('f');
+    expect(copyFields('text')('a\tb\nc\rd\\e')).toBe('a\\tb\\nc\\rd\\\\e');
+    expect(copyFields('text')('\\N')).toBe('\\\\N');
+    expect(copyFields('jsonb')({ a: 'x\n' })).toBe('{"a":"x\\\\n"}');
   });
 
   it.each([
@@ -45,7 +45,7 @@ describe('copyField', () => {
     ['bigint', null],
     ['text', 7],
   ] as const)('refuses for %s: %p', (type, value) => {
-    expect(() => copyField(type, value)).toThrow(TypeError);
+    expect(() => copyFields(type)(value)).toThrow(TypeError);
   });
 });
 
