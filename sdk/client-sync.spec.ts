@@ -358,6 +358,19 @@ describe('receipts and standing wishes', () => {
     expect(sent()).toEqual([]);
   });
 
+  it('says the furthest read cursor again that is not confirmed, though one further back was read since', async () => {
+    const client = device();
+    await client.connect();
+    for (const upTo of [9, 4]) {
+      client.read(ROOM, upTo);
+      await settle();
+    }
+    server.socket.cut();
+    await settle(1_000);
+    const reads = server.socket.received.filter(({ event }) => event === 'read');
+    expect(reads.map(({ data }) => data['upTo'])).toEqual([9]);
+  });
+
   it('says again after a reconnect what the server forgot', async () => {
     const client = device();
     await client.connect();

@@ -126,6 +126,8 @@ export class Receipts {
   private awaitConfirmation(id: string, upTo: number): void {
     if (upTo <= (this.confirmed.get(id) ?? -1)) return;
     const earlier = this.unconfirmed.get(id);
+    // Scrolling back reads what was read already: what has yet to be confirmed is the furthest.
+    if (earlier !== undefined && earlier.upTo > upTo) return;
     this.unconfirmed.set(id, { upTo, repeats: earlier?.upTo === upTo ? earlier.repeats : 0 });
     this.confirmLater();
   }

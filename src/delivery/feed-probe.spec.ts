@@ -130,15 +130,31 @@ describe('the probe of the feed', () => {
     expect(await repairs()).toBe('0');
   });
 
-  it('looks at PROBE_EVENTS_MAX events and a page at most, however long the log', async () => {
-    const page = { events: [], next: { commit: 1n, prepare: 1n }, endOfLog: false };
-    const readAll = jest.spyOn(log, 'readAll').mockResolvedValue(page);
-    await probe.probe();
-    const looked = readAll.mock.calls.reduce((sum, [{ limit }]) => sum + limit, 0);
-    const [[{ limit }]] = readAll.mock.calls as [[{ limit: number }]];
+  it('looks at PROBE_EVENTS_MAX events and a page at most, and goes on from there: nothing is passed over', async () => {
+    const ann = world.connect(userOf(0));
+    log.lost.add(`conversation-${ONE}@1`);
+    await one.start([0, 1]);
+    await one.say(1);
+    await two.start([0, 1]);
+    await world.settle();
+    // Pages of one event each: as many reads as PROBE_EVENTS_MAX allows do not come as far as the hole.
+    let inPage = 0;
+    const readAll = log.readAll.bind(log);
+    const spy = jest.spyOn(log, 'readAll').mockImplementation(async (options) => {
+      if (options.direction === 'backwards') return readAll(options);
+      inPage = options.limit;
+      const { next } = await readAll({ ...options, limit: 1 });
+      const isFirst = options.after === undefined;
+      return { events: [], next: isFirst ? next : (options.after ?? next), endOfLog: false };
+    });
+    expect(await probe.probe()).toBe(true);
+    const looked = spy.mock.calls.filter(([{ direction }]) => direction === 'forwards').length * inPage;
     expect(looked).toBeGreaterThanOrEqual(PROBE_EVENTS_MAX);
-    expect(looked).toBeLessThan(PROBE_EVENTS_MAX + limit);
-    readAll.mockRestore();
+    expect(looked).toBeLessThan(PROBE_EVENTS_MAX + inPage);
+    expect(ann.seqsOf(ONE)).toEqual([0]);
+    spy.mockRestore();
+    expect(await probe.probe()).toBe(false);
+    await until(() => ann.seqsOf(ONE).length === 2);
   });
 
   it('probes by itself, and goes on when the log cannot be read', async () => {

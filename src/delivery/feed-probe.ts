@@ -2,14 +2,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import { EventLog, EventLogUnavailable, type LogEvent } from '../application/ports/event-log';
 import { conversationOfStream } from '../domain/conversation/streams';
-import { furthest, hasPassed, type Position } from '../kernel/position';
+import { furthest, hasPassed, nearest, POSITION_START, type Position } from '../kernel/position';
 import { Metrics } from '../observability/metrics';
 import { CONVERSATIONS_ONLY, Feed } from './feed';
 
 /** How often the log is held against what the feed has taken: three times in the default heartbeat of a socket. */
 export const FEED_PROBE_MS = 8_000;
-/** Events looked at by one probe, the newest; a node that takes more than 2,500 a second looks at a part. */
+/** Events looked at by one probe; what is left is looked at soon, by the next. */
 export const PROBE_EVENTS_MAX = 20_000;
+/** After a probe that did not come to the end: then a node is looked after that takes more than 2,500 a second. */
+export const PROBE_AGAIN_MS = 100;
 /** Small, and with a pause after each: devices wait behind whatever a probe does in one go. */
 const PAGE_EVENTS = 128;
 const PAGE_PAUSE_MS = 2;
@@ -17,15 +19,17 @@ const PAGE_PAUSE_MS = 2;
 /**
  * A subscription promises every event, and this is for the day on which one does not keep it. A revision that is
  * missing shows with the next event of its conversation (conversation-lanes.ts); but the last event of a conversation
- * has none after it, and a subscription that has gone silent looks like a quiet night. So the end of the log is read
- * every FEED_PROBE_MS: what was there at the probe before, and has not come since, is handed out from the log, and a
- * subscription that has said nothing at all meanwhile is restarted.
+ * has none after it, and a subscription that has gone silent looks like a quiet night. So the log is read again every
+ * FEED_PROBE_MS, from where the last probe came to: what was there at the probe before, and has not come since, is
+ * handed out from the log, and a subscription that has said nothing at all meanwhile is restarted. Nothing is ever
+ * passed over: a probe that cannot look at everything goes on where it stopped.
  */
 @Injectable()
 export class FeedProbe implements OnApplicationShutdown {
   private readonly logger = new Logger(FeedProbe.name);
   private timer: NodeJS.Timeout | undefined;
-  private probing: Promise<void> | undefined;
+  private probing: Promise<void> = Promise.resolve();
+  private isStopped = false;
   /** Everything up to here has been looked at. */
   private checked: Position | undefined;
   /** The end of the log at the last probe, and how much the feed had heard by then. */
@@ -38,63 +42,64 @@ export class FeedProbe implements OnApplicationShutdown {
   ) {}
 
   start(): void {
-    this.timer ??= setInterval(() => {
-      // One at a time: a slow log must not gather probes.
-      this.probing ??= this.probe().finally(() => {
-        this.probing = undefined;
-      });
-    }, FEED_PROBE_MS).unref();
+    if (this.timer === undefined) this.probeIn(FEED_PROBE_MS);
   }
 
   async onApplicationShutdown(): Promise<void> {
-    clearInterval(this.timer);
+    this.isStopped = true;
+    clearTimeout(this.timer);
     await this.probing;
   }
 
-  /** One probe. Never rejects: a log that cannot be read is the feed's own trouble. */
-  async probe(): Promise<void> {
+  /** One probe. Never rejects: a log that cannot be read is the feed's own trouble. @returns whether more is due */
+  async probe(): Promise<boolean> {
     const taken = this.feed.position;
-    if (taken === undefined) return;
+    if (taken === undefined) return false;
     const { before } = this;
     const due = before === undefined ? taken : furthest(taken, before.tail);
     try {
-      const { tail, events } = await this.read(this.checked ?? this.feed.origin, due);
-      this.repair(events);
+      const tail = await this.log.headOf(CONVERSATIONS_ONLY);
+      const checked = await this.look(this.checked ?? this.feed.origin, due);
       if (before !== undefined && this.feed.heard === before.heard && !hasPassed(taken, before.tail)) {
         this.logger.warn('the subscription has gone silent; it is taken up again');
         this.feed.restart();
       }
-      this.checked = due;
-      this.feed.forgetUpTo(due);
+      this.checked = checked;
+      this.feed.forgetUpTo(checked);
       this.before = { tail, heard: this.feed.heard };
+      return !hasPassed(checked, due);
     } catch (error) {
       if (!(error instanceof EventLogUnavailable)) this.logger.error(`a probe failed: ${String(error)}`);
+      return false;
     }
   }
 
-  /** The events after `from` up to `to`, oldest first, and the position of the log's last one. */
-  private async read(from: Position, to: Position): Promise<{ tail: Position; events: readonly LogEvent[] }> {
-    const found: LogEvent[] = [];
-    let tail: Position | undefined;
-    let after: Position | undefined;
-    for (let looked = 0; looked < PROBE_EVENTS_MAX;) {
+  /** One after the other: a slow log must not gather probes. */
+  private probeIn(delayMs: number): void {
+    if (this.isStopped) return;
+    this.timer = setTimeout(() => {
+      this.probing = this.probe().then((more) => {
+        this.probeIn(more ? PROBE_AGAIN_MS : FEED_PROBE_MS);
+      });
+    }, delayMs).unref();
+  }
+
+  /** Repairs what is missing after `from` up to `to`. @returns up to where everything was looked at */
+  private async look(from: Position, to: Position): Promise<Position> {
+    let after = from;
+    for (let looked = 0; looked < PROBE_EVENTS_MAX && !hasPassed(after, to); looked += PAGE_EVENTS) {
+      if (looked > 0) await sleep(PAGE_PAUSE_MS);
       const page = await this.log.readAll({
-        direction: 'backwards',
+        direction: 'forwards',
         limit: PAGE_EVENTS,
         filter: CONVERSATIONS_ONLY,
-        ...(after === undefined ? {} : { after }),
+        ...(after === POSITION_START ? {} : { after }),
       });
-      // The newest of each shard are in the first page.
-      tail ??= page.events.map(({ position }) => position).reduce(furthest, from);
-      for (const event of page.events) {
-        if (hasPassed(to, event.position) && !hasPassed(from, event.position)) found.push(event);
-      }
-      if (page.endOfLog || hasPassed(from, page.next)) break;
-      looked += PAGE_EVENTS;
+      this.repair(page.events.filter(({ position }) => hasPassed(to, position)));
+      if (page.endOfLog) return to;
       after = page.next;
-      await sleep(PAGE_PAUSE_MS);
     }
-    return { tail: tail ?? from, events: found.reverse() };
+    return nearest(to, after);
   }
 
   private repair(events: readonly LogEvent[]): void {
