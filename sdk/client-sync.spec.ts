@@ -205,6 +205,25 @@ describe('catching up', () => {
     expect(server.socket.received[1]).toMatchObject({ event: 'sync', data: { cursors: { [ROOM]: 1 } } });
   });
 
+  it('takes what is new of a conversation it is back in, when the server knows of it only by its cursor', async () => {
+    const client = device();
+    const heard = record(client);
+    await client.connect();
+    server.say(ROOM, 'a');
+    await settle();
+    server.removed.add(ROOM);
+    server.socket.cut();
+    await settle(1_000);
+    server.removed.delete(ROOM);
+    server.say(ROOM, 'b', { lost: true });
+    server.knowsCursorsOnly = true;
+    server.push({ event: 'resync', data: { conversationIds: [ROOM] } });
+    await settle();
+    server.say(ROOM, 'c');
+    await settle();
+    expect(heard).toEqual(['0:a', '1:b', '2:c']);
+  });
+
   it('remembers over a restart what it was told of a conversation it left', async () => {
     const cursorStore = new MemoryCursorStore();
     const first = device({ cursorStore });

@@ -42,8 +42,11 @@ export class Synchronizer {
   private epoch: string | undefined;
   private seen = new Map<string, number>();
   private readonly gone = new Set<string>();
-  /** Of `gone`, those that turned out to be ours again: they are asked for as unknown, so that all can be shown. */
-  private readonly back = new Set<string>();
+  /**
+   * Of `gone`, those that turned out to be ours again, with the answer that said so: they are asked for as unknown, so
+   * that all can be shown. A server that knows of them only by our cursor does not answer that.
+   */
+  private readonly back = new Map<string, SyncedConversation[]>();
   /** Of `gone`, those that this sync answers: no longer gone when all of the answer is here. */
   private readonly returned = new Set<string>();
   /**
@@ -102,6 +105,7 @@ export class Synchronizer {
   lost(): void {
     this.phase = 'offline';
     this.round += 1;
+    this.back.clear();
     this.releaseAll(() => undefined);
   }
 
@@ -154,11 +158,18 @@ export class Synchronizer {
       this.again = false;
       this.roundKnowsEpoch = false;
       this.returned.clear();
+      const asksAgain = new Set(this.back.keys());
       try {
         const done = await this.io.sync(this.request(), (frame) => {
-          if (round === this.round && frame.event === 'sync.page') this.page(frame.data);
+          if (round === this.round && frame.event === 'sync.page') this.page(frame.data, asksAgain);
         });
         if (round !== this.round) return;
+        for (const [id, answer] of [...this.back]) {
+          if (!asksAgain.has(id) || this.returned.has(id)) continue;
+          for (const conversation of answer) this.take(conversation);
+          // It may have been only the beginning of an answer that failed.
+          this.again = true;
+        }
         for (const id of this.returned) {
           this.gone.delete(id);
           this.back.delete(id);
@@ -199,32 +210,37 @@ export class Synchronizer {
     };
   }
 
-  private page(page: ServerFrameData<'sync.page'>): void {
+  private page(page: ServerFrameData<'sync.page'>, asksAgain: ReadonlySet<string>): void {
     if (page.epochChanged === true && !this.roundKnowsEpoch) {
       this.roundKnowsEpoch = true;
       this.dropCursors();
       this.io.epochChanged(undefined);
     }
     for (const conversation of page.conversations) {
-      const { conversationId } = conversation;
-      if (this.isBackUnshown(conversation)) continue;
-      if (conversation.summary !== null) this.unsummarised.delete(conversationId);
-      else if (conversation.removed !== true && (conversation.limited || this.gone.has(conversationId)))
-        this.unsummarised.add(conversationId);
-      if (conversation.limited) this.io.limited(conversation);
-      for (const frame of conversation.events) this.acceptPaged(frame as EventFrame);
-      if (conversation.removed === true) this.forget(conversationId);
-      else if (this.gone.has(conversationId)) this.returned.add(conversationId);
-      this.io.page(conversation);
+      const { conversationId, removed } = conversation;
+      const isBack = removed !== true && this.gone.has(conversationId) && !asksAgain.has(conversationId);
+      if (isBack) this.keepBack(conversation);
+      else this.take(conversation);
     }
   }
 
+  private take(conversation: SyncedConversation): void {
+    const { conversationId, summary, removed, limited, events } = conversation;
+    if (summary !== null) this.unsummarised.delete(conversationId);
+    else if (removed !== true && (limited || this.gone.has(conversationId)))
+      this.unsummarised.add(conversationId);
+    if (limited) this.io.limited(conversation);
+    for (const frame of events) this.acceptPaged(frame as EventFrame);
+    if (removed === true) this.forget(conversationId);
+    else if (this.gone.has(conversationId)) this.returned.add(conversationId);
+    this.io.page(conversation);
+  }
+
   /** We left it and are in it again: what was shown before is to be shown again, before what is new. */
-  private isBackUnshown({ conversationId, removed }: SyncedConversation): boolean {
-    if (removed === true || !this.gone.has(conversationId) || this.back.has(conversationId)) return false;
-    this.back.add(conversationId);
+  private keepBack(conversation: SyncedConversation): void {
+    const { conversationId } = conversation;
+    this.back.set(conversationId, [...(this.back.get(conversationId) ?? []), conversation]);
     this.again = true;
-    return true;
   }
 
   /**

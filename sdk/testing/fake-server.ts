@@ -80,6 +80,8 @@ export class FakeServer {
   /** Every socket that was ever opened. */
   readonly dialled: FakeSocket[] = [];
   window = 200;
+  /** As while the read models are away: conversations without a cursor are not answered. */
+  knowsCursorsOnly = false;
   /** Held back answers to `sync`; undefined: answered at once. */
   heldSyncs: (() => void)[] | undefined;
 
@@ -193,6 +195,7 @@ export class FakeServer {
     const flag = epochChanged ? { epochChanged: true } : {};
     for (const [conversationId, events] of this.log) {
       const head = events.length - 1;
+      if (this.knowsCursorsOnly && cursors[conversationId] === undefined) continue;
       const cursor = cursors[conversationId] ?? -1;
       if (cursor >= head && !this.removed.has(conversationId)) continue;
       const missed = events.slice(cursor + 1);
