@@ -189,6 +189,17 @@ describe('deploy/', () => {
       (2 * Number(SETTINGS.heartbeatMs.fallback)) / 1_000,
     );
     expect(inside['proxy_buffering']).toBe('off');
+    // Headers set in a location replace all that are set around it: nginx inherits all of them or none.
+    const toGateways = all.filter(({ name, children }) =>
+      Boolean(name === 'location' && children?.some(({ value }) => value === 'http://gateways')),
+    );
+    expect(toGateways.length).toBe(2);
+    for (const { children } of toGateways) {
+      const headers = (children ?? []).filter(({ name }) => name === 'proxy_set_header');
+      expect(headers.map(({ value }) => value)).toEqual(
+        expect.arrayContaining(['Host $host', 'X-Forwarded-For $remote_addr', 'X-Forwarded-Proto $scheme']),
+      );
+    }
     // A gateway says 503 of a store that is away, too: only for sockets does it mean that the gateway itself goes.
     const retries = all.filter(({ name }) => name === 'proxy_next_upstream').map(({ value }) => value);
     expect(inside['proxy_next_upstream']).toContain('http_503');
