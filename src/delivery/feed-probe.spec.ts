@@ -1,5 +1,7 @@
 import { Author, conversationOf, DeliveryWorld, userOf } from '../../test/support/delivery';
 import type { SubscribeOptions, SubscriptionItem } from '../application/ports/event-log';
+import { ShardedEventLog } from '../infrastructure/event-log/sharded/sharded-event-log';
+import { shardOfStream } from '../infrastructure/event-log/sharded/placement';
 import { MemoryEventLog } from '../infrastructure/memory/memory-event-log';
 import { FEED_PROBE_MS, FeedProbe, PROBE_EVENTS_MAX } from './feed-probe';
 
@@ -128,6 +130,38 @@ describe('the probe of the feed', () => {
     expect(log.subscriptions).toBe(1);
     expect(ann.seqsOf(ONE)).toEqual([0]);
     expect(await repairs()).toBe('0');
+  });
+
+  it('takes up again the one shard that has gone silent, while another one goes on', async () => {
+    const shards = [new FailingLog(), new FailingLog()] as const;
+    const sharded = new ShardedEventLog(shards, { epoch: () => Promise.resolve('both') });
+    const both = new DeliveryWorld(sharded);
+    const shardOf = (n: number): number => shardOfStream(`conversation-${conversationOf(n)}`, 2);
+    const of = (shard: number): number => [1, 2, 3, 4, 5, 6, 7, 8].find((n) => shardOf(n) === shard) ?? 0;
+    const [here, there] = [conversationOf(of(0)), conversationOf(of(1))];
+    const [loud, silent] = [new Author(both, here), new Author(both, there)];
+    const probing = new FeedProbe(sharded, both.feed, both.metrics);
+    await both.feed.start();
+    const ann = both.connect(userOf(0));
+    await loud.start([0, 1]);
+    await silent.start([0, 1]);
+    await both.settle();
+    shards[1].silentUpTo = shards[1].subscriptions;
+    for (let round = 0; round < 3; round++) {
+      await silent.say(1);
+      await loud.say(1);
+      await until(() => ann.seqsOf(here).length === 2 + round);
+      await probing.probe();
+    }
+    await until(() => shards[1].subscriptions === 2);
+    await silent.say(1);
+    await until(() => ann.seqsOf(there).length === 5);
+    expect([ann.seqsOf(here), ann.seqsOf(there)]).toEqual([
+      [0, 1, 2, 3],
+      [0, 1, 2, 3, 4],
+    ]);
+    await probing.onApplicationShutdown();
+    await both.stop();
   });
 
   it('looks at PROBE_EVENTS_MAX events and a page at most, and goes on from there: nothing is passed over', async () => {

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import { EventLog, EventLogUnavailable, type LogEvent } from '../application/ports/event-log';
 import { conversationOfStream } from '../domain/conversation/streams';
-import { furthest, hasPassed, nearest, POSITION_START, type Position } from '../kernel/position';
+import { furthest, hasPassed, nearest, POSITION_START, standsIn, type Position } from '../kernel/position';
 import { Metrics } from '../observability/metrics';
 import { CONVERSATIONS_ONLY, Feed } from './feed';
 
@@ -32,8 +32,11 @@ export class FeedProbe implements OnApplicationShutdown {
   private isStopped = false;
   /** Everything up to here has been looked at. */
   private checked: Position | undefined;
-  /** The end of the log at the last probe, and how much the feed had heard by then. */
-  private before: { readonly tail: Position; readonly heard: number } | undefined;
+  /** The end of the log at the last probe, and how much the feed had heard by then, and how far it was. */
+  private before: { readonly tail: Position; readonly heard: number; readonly reached: Position } | undefined;
+
+  /** The last probe did not come to the end. */
+  private isAgain = false;
 
   constructor(
     private readonly log: EventLog,
@@ -60,14 +63,15 @@ export class FeedProbe implements OnApplicationShutdown {
     try {
       const tail = await this.log.headOf(CONVERSATIONS_ONLY);
       const checked = await this.look(this.checked ?? this.feed.origin, due);
-      if (before !== undefined && this.feed.heard === before.heard && !hasPassed(taken, before.tail)) {
+      if (this.isSilent(taken)) {
         this.logger.warn('the subscription has gone silent; it is taken up again');
         this.feed.restart();
       }
       this.checked = checked;
       this.feed.forgetUpTo(checked);
-      this.before = { tail, heard: this.feed.heard };
-      return !hasPassed(checked, due);
+      this.before = { tail, heard: this.feed.heard, reached: this.feed.reached };
+      this.isAgain = !hasPassed(checked, due);
+      return this.isAgain;
     } catch (error) {
       if (!(error instanceof EventLogUnavailable)) this.logger.error(`a probe failed: ${String(error)}`);
       return false;
@@ -82,6 +86,17 @@ export class FeedProbe implements OnApplicationShutdown {
         this.probeIn(more ? PROBE_AGAIN_MS : FEED_PROBE_MS);
       });
     }, delayMs).unref();
+  }
+
+  /** The whole subscription, or, while it goes on in other shards, one shard of it. */
+  private isSilent(taken: Position): boolean {
+    const { before } = this;
+    if (before === undefined) return false;
+    const { heard, reached } = this.feed;
+    if (heard === before.heard) return !hasPassed(taken, before.tail);
+    // So soon after the last probe a shard may only be slow.
+    if (this.isAgain) return false;
+    return !hasPassed(before.reached, reached) && standsIn(reached, before.reached, before.tail);
   }
 
   /** Repairs what is missing after `from` up to `to`. @returns up to where everything was looked at */

@@ -93,6 +93,11 @@ export class Feed {
     return this.taken;
   }
 
+  /** How far the subscription has come, whatever was in it. */
+  get reached(): Position {
+    return this.resumeAfter;
+  }
+
   /** Everything up to and including this has been handed to the sockets that are to have it. */
   get handled(): Position {
     return this.done;

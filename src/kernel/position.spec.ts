@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import {
+  standsIn,
   comparePositions,
   formatPosition,
   fromPlaces,
@@ -61,6 +62,13 @@ describe('a position in several shards', () => {
     expect(hasPassed(several(5, 5), several(5, 5))).toBe(true);
     expect(hasPassed(several(9, 4), several(5, 5))).toBe(false);
     expect(hasPassed(several(4, 9), several(5, 5))).toBe(false);
+  });
+
+  it('stands in a shard in which it has not moved, and something is to come', () => {
+    expect(standsIn(several(9, 2), several(5, 2), several(7, 4))).toBe(true);
+    expect(standsIn(several(9, 3), several(5, 2), several(7, 4))).toBe(false);
+    expect(standsIn(several(9, 4), several(5, 4), several(7, 4))).toBe(false);
+    expect(standsIn(at(5), at(4), at(9))).toBe(false);
   });
 
   it('of fewer shards is at the start of the others: a store that is added changes no position', () => {

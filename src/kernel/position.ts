@@ -47,6 +47,13 @@ function inEachShard(a: Position, b: Position, choose: Choice): Position {
 
 const shardsOf = ({ others }: Position): number => 1 + (others?.length ?? 0);
 
+/** True when there is a shard in which somebody who was at `before` has not moved, and not passed `goal`. */
+export const standsIn = (position: Position, before: Position, goal: Position): boolean =>
+  Array.from({ length: shardsOf(goal) }, (_, n) => placeIn(position, n)).some(
+    (place, n) =>
+      comparePositions(place, placeIn(before, n)) === 0 && comparePositions(place, placeIn(goal, n)) < 0,
+  );
+
 /** The place in one shard, counted from 0. */
 export const placeIn = (position: Position, shard: number): Position =>
   shard === 0 ? position : (position.others?.[shard - 1] ?? POSITION_START);

@@ -1,5 +1,6 @@
 import type { Outcome } from '../../src/application/outcome';
 import { Executor } from '../../src/application/executor';
+import type { EventLog } from '../../src/application/ports/event-log';
 import { MessageIndex, type IndexLookup } from '../../src/application/ports/message-index';
 import type { Config } from '../../src/config/config';
 import { ActivityHints } from '../../src/delivery/activity-hints';
@@ -166,7 +167,7 @@ export class DeliveryWorld {
   readonly sync: SyncService;
 
   constructor(
-    readonly log: MemoryEventLog = new MemoryEventLog(),
+    readonly log: EventLog = new MemoryEventLog(),
     limits: Partial<Limits> = {},
   ) {
     const config = configOf(limits);

@@ -1,3 +1,4 @@
+import type { EventLog } from '../../src/application/ports/event-log';
 import { ProjectionProgress } from '../../src/application/ports/projection-progress';
 import {
   InboxReads,
@@ -9,8 +10,8 @@ import { StoreUnavailable } from '../../src/application/ports/store-unavailable'
 import { fromStored } from '../../src/domain/conversation/codec';
 import type { Recorded } from '../../src/domain/conversation/events';
 import { DEFAULT_SETTINGS, withSettings } from '../../src/domain/conversation/settings';
-import type { MemoryEventLog } from '../../src/infrastructure/memory/memory-event-log';
 import { asConversationId, toSeq, type ConversationId, type Seq, type UserId } from '../../src/kernel/ids';
+import { POSITION_START } from '../../src/kernel/position';
 
 /** `stuck`: never gets past what it has seen; `down`: cannot be asked. */
 type ProjectionMode = 'live' | 'stuck' | 'down';
@@ -24,17 +25,16 @@ interface Folded {
 export class FoldedInbox extends InboxReads {
   mode: ProjectionMode = 'live';
   headsAsked = 0;
-  private next = 0;
+  private next = POSITION_START;
   private readonly folded = new Map<ConversationId, Folded>();
 
-  constructor(private readonly log: MemoryEventLog) {
+  constructor(private readonly log: EventLog) {
     super();
   }
 
   async catchUp(): Promise<void> {
     for (;;) {
-      const after = { commit: BigInt(this.next - 1), prepare: BigInt(this.next - 1) };
-      const { events, next } = await this.log.readAll({ after, limit: 1_000 });
+      const { events, next } = await this.log.readAll({ after: this.next, limit: 1_000 });
       for (const { stream, type, data, metadata, revision } of events) {
         if (!stream.startsWith('conversation-')) continue;
         const id = asConversationId(stream.slice('conversation-'.length));
@@ -42,7 +42,7 @@ export class FoldedInbox extends InboxReads {
         if (recorded !== undefined) this.fold(recorded);
       }
       if (events.length === 0) return;
-      this.next = Number(next.commit) + 1;
+      this.next = next;
     }
   }
 
