@@ -130,6 +130,10 @@ describe('a node on two shards', () => {
     const refused = await send(rooms[1], 'nobody takes it');
     expect(refused.event).toBe('error');
     expect(refused.data).toMatchObject({ code: 'unavailable', status: 503, retryable: true });
+    // What it missed there cannot be read, and a part must not look like the whole.
+    const answer = await raw.request('sync', {});
+    expect(answer.event).toBe('error');
+    expect(answer.data).toMatchObject({ code: 'unavailable', retryable: true });
     await eventually('the word of it', async () => {
       const health = await fetch(`${node.url}/health/ready`);
       return JSON.stringify(await health.json()).includes('"down"');
