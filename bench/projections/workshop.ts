@@ -1,7 +1,6 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { EmbeddedEventStore } from '../../embedded/engine/event-store';
 import { startEmbeddedPostgres } from '../../embedded/postgres';
 import { LIVE_GROUP, LIVE_PROJECTIONS } from '../../projections/live';
@@ -54,12 +53,13 @@ export async function openWorkshop(): Promise<Workshop> {
     projector,
     projectAll: async () => {
       const goal = await log.head();
-      let reached = false;
+      let reach: () => void = () => undefined;
+      const reached = new Promise<void>((resolve) => (reach = resolve));
       const running = projector((position) => {
-        reached ||= hasPassed(position, goal);
+        if (hasPassed(position, goal)) reach();
       });
       running.start();
-      while (!reached) await sleep(5);
+      await reached;
       await running.stop();
     },
     stop: async () => {

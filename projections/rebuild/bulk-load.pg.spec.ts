@@ -59,16 +59,18 @@ describe('the bulk load', () => {
     'makes the tables that the projector makes, in one pass for all models, however the rows travel',
     async () => {
       await fc.assert(
-        fc
-          .asyncProperty(steps(300), fc.integer({ min: 1, max: 60 }), async (script, pieceEventsMax) => {
+        fc.asyncProperty(steps(300), fc.integer({ min: 1, max: 60 }), async (script, pieceEventsMax) => {
+          await begin();
+          try {
             for (const recorded of logOf(script, randomUUID)) await store(recorded);
             const { events, models } = await rebuilt(pieceEventsMax);
             expect(models.flatMap(({ tables }) => tables.filter(({ equal }) => !equal))).toEqual([]);
             expect(models.map(({ swapped }) => swapped)).toEqual(LIVE_PROJECTIONS.map(() => true));
             expect(events).toBe(Number((await eventLog.head()).commit) + 1);
-          })
-          .beforeEach(begin)
-          .afterEach(end),
+          } finally {
+            await end();
+          }
+        }),
         { numRuns: RUNS },
       );
     },

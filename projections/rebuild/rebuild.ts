@@ -173,12 +173,13 @@ class Rebuild {
 
   /** Waits for an event log that is away. @throws EventLogUnavailable when it stays away for STALL_MS_MAX */
   private async page(after: Position): Promise<AllRead> {
-    for (const startedAt = performance.now(); ; await sleep(POLL_MS)) {
+    for (const startedAt = performance.now(); ;) {
       try {
         return await this.read(after, LOAD_EVENTS_MAX);
       } catch (error) {
         const isAway = error instanceof EventLogUnavailable;
         if (!isAway || performance.now() - startedAt > STALL_MS_MAX) throw error;
+        await sleep(POLL_MS);
       }
     }
   }
