@@ -111,14 +111,14 @@ export async function drawCurves(
     const file = join(folder, `${curve.name}.json`);
     if (options.value('draw') !== 'yes') {
       const measured = await measure(contestant, curve, say);
-      writeFileSync(file, `${JSON.stringify(measured, null, 1)}\n`);
+      writeFileSync(file, `${JSON.stringify(measured, null, 2)}\n`);
     }
     const { machine, points } = JSON.parse(readFileSync(file, 'utf8')) as Measured;
     const lines = Object.entries(curve.lines).map(([name, metric]) => ({
       name,
       points: points.map(({ size, metrics }) => ({ x: size, y: metrics[metric] ?? 0 })),
     }));
-    const subtitle = `${machine.cores} cores, load ${machine.load}, ${machine.at.slice(0, 10)}, ${machine.commit}`;
+    const subtitle = `${machine.cores} cores, load ${machine.load} before, ${machine.at.slice(0, 10)}`;
     writeFileSync(join(folder, `${curve.name}.svg`), await plot({ ...curve, subtitle, lines }));
     say(`${curve.name}.svg`);
   }

@@ -41,7 +41,7 @@ export async function plot({ title, subtitle, x, y, lines }: Plot): Promise<stri
         field: 'line',
         type: 'nominal',
         sort: null,
-        legend: lines.length > 1 ? { title: null, orient: 'top-left' } : null,
+        legend: lines.length > 1 ? { title: null, orient: 'top-left', labelLimit: 0 } : null,
       },
     },
   };
