@@ -125,7 +125,10 @@ export class World {
       EVENTSTORE_URL: this.logUrl,
       DATABASE_URL: postgres.urlAt(postgres.port),
     };
-    await run(process.execPath, [script], { env });
+    await run(process.execPath, [script], { env }).catch((error: unknown) => {
+      // The differences are what it prints; the error by itself only says that there are some.
+      throw new Error(`verify: ${String((error as { stdout?: string }).stdout)}`, { cause: error });
+    });
   }
 
   /** The wall clocks of all nodes. */
