@@ -92,6 +92,11 @@ export class Access {
     if (!roles.has(ADMINS) && !roles.has(OPERATORS)) throw accessDenied();
   }
 
+  /** What reads and writes every stream. @throws CallError `access-denied` */
+  demandAdministrator({ roles }: Caller): void {
+    if (!roles.has(ADMINS)) throw accessDenied();
+  }
+
   /** A stream's settings are in `$$<stream>`: who may read and write those, its own list says. */
   async allows(caller: Caller, kind: AccessKind, stream: string): Promise<boolean> {
     if (caller.roles.has(ADMINS)) return true;

@@ -52,6 +52,15 @@ export const scavengeNotFound = (id: string): ServiceError =>
     'scavenge-id': id,
   });
 
+export const projectionNotFound = (name: string): ServiceError =>
+  new CallError(status.NOT_FOUND, `The projection ${name.slice(0, 200)} does not exist.`);
+
+export const projectionExists = (name: string): ServiceError =>
+  new CallError(status.ALREADY_EXISTS, `The projection ${name.slice(0, 200)} exists.`);
+
+export const projectionFailed = (reason: string): ServiceError =>
+  new CallError(status.FAILED_PRECONDITION, reason);
+
 /** A group of consumers, as its errors name it. */
 interface GroupName {
   readonly stream: string;

@@ -7,6 +7,7 @@ import { MonitoringService } from '@eventstore/db-client/generated/monitoring_gr
 import { StatsResp, type StatsReq } from '@eventstore/db-client/generated/monitoring_pb';
 import { OperationsService } from '@eventstore/db-client/generated/operations_grpc_pb';
 import { PersistentSubscriptionsService } from '@eventstore/db-client/generated/persistent_grpc_pb';
+import { ProjectionsService } from '@eventstore/db-client/generated/projections_grpc_pb';
 import {
   ServerFeaturesService,
   type IServerFeaturesServer,
@@ -29,6 +30,7 @@ const SERVICES = [
   StreamsService,
   PersistentSubscriptionsService,
   OperationsService,
+  ProjectionsService,
   MonitoringService,
   GossipService,
   ServerFeaturesService,
@@ -70,6 +72,7 @@ function features(): Pick<IServerFeaturesServer, 'getSupportedMethods'> {
 
 function featuresOf(service: string, method: string): string[] {
   if (service.endsWith('.persistentsubscriptions')) return ['stream', 'all'];
+  if (service.endsWith('.projections')) return method === 'create' ? ['track_emitted_streams'] : [];
   return service.endsWith('.streams') && method === 'read' ? ['position', 'events'] : [];
 }
 

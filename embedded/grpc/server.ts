@@ -3,6 +3,7 @@ import { Server } from '@grpc/grpc-js';
 import { StreamsService, type IStreamsServer } from '@eventstore/db-client/generated/streams_grpc_pb';
 import type { EmbeddedEventStore } from '../engine/event-store';
 import { PersistentSubscriptionsService } from '@eventstore/db-client/generated/persistent_grpc_pb';
+import { ProjectionsService } from '@eventstore/db-client/generated/projections_grpc_pb';
 import { Access, type Accounts } from './access';
 import { handleAppend } from './append';
 import { handleBatchAppend } from './batch-append';
@@ -13,6 +14,8 @@ import { addNodeServices } from './node-services';
 import { OpenCalls } from './open-calls';
 import { Groups } from './persistent/groups';
 import { persistentSubscriptions } from './persistent/service';
+import { Projections } from './projections/projections';
+import { projectionService } from './projections/service';
 import { isLoopback, LOOPBACK } from './protection';
 import { ReadCalls, READS_MAX } from './read-call';
 import { strictly } from './strict-messages';
@@ -61,8 +64,10 @@ export async function openGrpcDoor(store: EmbeddedEventStore, options: DoorOptio
   const readsMax = options.readsMax ?? READS_MAX;
   const access = new Access(store, options.accounts);
   const groups = new Groups(store, options.groupsMax);
+  const projections = new Projections(store);
   const calls = new OpenCalls();
   await groups.start();
+  await projections.start();
   const server = new Server({
     'grpc.max_receive_message_length': MESSAGE_BYTES_MAX,
     'grpc.max_metadata_size': HEADER_BYTES_MAX,
@@ -76,19 +81,20 @@ export async function openGrpcDoor(store: EmbeddedEventStore, options: DoorOptio
     connectionsMax: readsMax,
   });
   server.addService(strictly(PersistentSubscriptionsService), consumers);
+  server.addService(strictly(ProjectionsService), projectionService(projections, access));
   addNodeServices(server, { store, access, groups }, () => ({ host, port: listening?.port ?? 0 }));
   try {
     const http = httpRequests(store, access, APPEND_BYTES_MAX);
     listening = await listen(server, http, { host, port: options.port, tls: options.tls });
   } catch (error) {
-    await groups.stop();
+    await Promise.all([groups.stop(), projections.stop()]);
     throw error;
   }
   warnOfDangers(options, host);
   let closing: Promise<void> | undefined;
   const { port } = listening;
   const open = listening;
-  return { host, port, close: () => (closing ??= shutDown(open, calls, groups)) };
+  return { host, port, close: () => (closing ??= shutDown(open, calls, [groups, projections])) };
 }
 
 function streams(store: EmbeddedEventStore, access: Access, readsMax: number): IStreamsServer {
@@ -112,8 +118,12 @@ function warnOfDangers(options: DoorOptions, host: string): void {
   options.warn(`The event store's gRPC door on ${host} is NOT protected: ${dangers.join('; ')}.${open}`);
 }
 
-async function shutDown(listening: Listening, calls: OpenCalls, groups: Groups): Promise<void> {
-  await groups.stop();
+async function shutDown(
+  listening: Listening,
+  calls: OpenCalls,
+  parts: readonly { stop(): Promise<void> }[],
+): Promise<void> {
+  await Promise.all(parts.map(async (part) => part.stop()));
   const until = performance.now() + DRAIN_MS;
   while (calls.count > 0 && performance.now() < until) await pause(DRAIN_LOOK_MS);
   calls.endAll();

@@ -69,10 +69,8 @@ describe('groups of consumers by the gRPC door', () => {
       await client.appendToStream('s', said());
       const consumer = taker(connect());
       await consumer.subscription.ack(...(await consumer.take(1)));
-      await door.until(async () => {
-        const { stats } = await client.getPersistentSubscriptionToStreamInfo('s', 'g');
-        return stats.lastCheckpointedEventRevision === 0n;
-      });
+      const info = async () => client.getPersistentSubscriptionToStreamInfo('s', 'g');
+      await door.until(async () => (await info()).stats.lastCheckpointedEventRevision === 0n);
     });
 
     it('once, and are gone when they are deleted', async () => {
