@@ -27,7 +27,8 @@ const OPEN_SERVICES = [
   '/event_store.client.gossip.Gossip/',
 ];
 
-const SETTINGS_STREAM = '$settings';
+/** Its last event has the lists of streams that have none of their own. */
+export const SETTINGS_STREAM = '$settings';
 
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
 
@@ -50,6 +51,11 @@ export class Access {
       const caller = { name, roles: new Set([name, EVERYBODY, ...groups]) };
       return { digest: digest(`${name}:${password}`), caller };
     });
+  }
+
+  /** Whether there is anything that somebody may not do. */
+  get isRestricted(): boolean {
+    return this.known !== undefined;
   }
 
   /**

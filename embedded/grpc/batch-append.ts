@@ -23,8 +23,28 @@ import { engineEventOf, expectedOf, streamIdentifierOf, streamNameOf, uuidText }
 export const OPEN_BATCHES_MAX = 1_024;
 /** Bytes that these may have gathered. */
 const OPEN_BYTES_MAX = 64 * 1_048_576;
+/** Calls of all clients together, and what all of them may hold in memory; one more is refused by name. */
+export const BATCH_CALLS_MAX = 2_000;
+export const BATCH_BYTES_MAX = 256 * 1_048_576;
+/** Of the appends of one call that the store works on; while there are so many, nothing more is read. */
+const STORING_BYTES_MAX = 8 * 1_048_576;
 /** Appends of one call that the store works on; while there are so many, nothing more is read. */
 export const STORING_BATCHES_MAX = 512;
+
+/** What the calls of a door hold together. */
+export interface BatchLoad {
+  calls: number;
+  bytes: number;
+  readonly callsMax: number;
+  readonly bytesMax: number;
+}
+
+export const batchLoad = (callsMax = BATCH_CALLS_MAX, bytesMax = BATCH_BYTES_MAX): BatchLoad => ({
+  calls: 0,
+  bytes: 0,
+  callsMax,
+  bytesMax,
+});
 
 type BatchCall = ServerDuplexStream<BatchAppendReq, BatchAppendResp>;
 
@@ -48,6 +68,7 @@ class BatchAppendCall {
   private readonly outbound: Outbound<BatchAppendResp>;
   private openBytes = 0;
   private storing = 0;
+  private storingBytes = 0;
   private blocked = false;
   private ended = false;
 
@@ -56,12 +77,17 @@ class BatchAppendCall {
     private readonly store: EmbeddedEventStore,
     private readonly access: Access,
     private readonly bytesMax: number,
+    private readonly load: BatchLoad,
   ) {
     this.outbound = new Outbound(call);
     call.on('data', (message: BatchAppendReq) => {
       this.take(message);
     });
-    call.on('error', () => {
+    load.calls++;
+    this.outbound.signal.addEventListener('abort', () => {
+      load.calls--;
+      load.bytes -= this.openBytes;
+      this.openBytes = 0;
       this.open.clear();
     });
     call.on('end', () => {
@@ -83,15 +109,25 @@ class BatchAppendCall {
     if (batch === undefined) return;
     const before = batch.bytes;
     this.gather(batch, message);
-    if (this.open.has(correlation)) this.openBytes += batch.bytes - before;
+    if (this.open.has(correlation)) this.hold(batch.bytes - before);
     if (!message.getIsFinal()) return;
-    if (this.open.delete(correlation)) this.openBytes -= batch.bytes;
+    if (this.open.delete(correlation)) this.hold(-batch.bytes);
     if (!batch.refused) void this.finish(batch, message);
+  }
+
+  private hold(bytes: number): void {
+    this.openBytes += bytes;
+    this.load.bytes += bytes;
   }
 
   private begin(message: BatchAppendReq, correlation: string): Batch | undefined {
     if (this.open.size >= OPEN_BATCHES_MAX || this.openBytes > OPEN_BYTES_MAX) {
       this.call.emit('error', exhausted(`${this.open.size} appends have begun and not ended.`));
+      return undefined;
+    }
+    const { load } = this;
+    if (load.bytes > load.bytesMax) {
+      this.call.emit('error', exhausted(`${load.bytesMax} bytes of appends are in memory.`));
       return undefined;
     }
     const batch = this.beginning(message);
@@ -137,7 +173,10 @@ class BatchAppendCall {
       this.refuse(batch, message, timeoutStatus());
       return;
     }
+    const { bytes } = batch;
     this.storing++;
+    this.storingBytes += bytes;
+    this.load.bytes += bytes;
     this.flow();
     try {
       await this.access.demand(this.access.callerOf(this.call.metadata), 'write', batch.stream);
@@ -147,6 +186,8 @@ class BatchAppendCall {
       this.refuse(batch, message, this.statusOf(error));
     } finally {
       this.storing--;
+      this.storingBytes -= bytes;
+      this.load.bytes -= bytes;
       this.flow();
       this.settle();
     }
@@ -196,7 +237,8 @@ class BatchAppendCall {
   }
 
   private flow(): void {
-    if (this.blocked || this.storing >= STORING_BATCHES_MAX) this.call.pause();
+    const busy = this.storing >= STORING_BATCHES_MAX || this.storingBytes >= STORING_BYTES_MAX;
+    if (this.blocked || busy) this.call.pause();
     else this.call.resume();
   }
 
@@ -219,8 +261,17 @@ function successOf(outcome: {
   );
 }
 
-export function handleBatchAppend(store: EmbeddedEventStore, access: Access, bytesMax: number) {
+export function handleBatchAppend(
+  store: EmbeddedEventStore,
+  access: Access,
+  bytesMax: number,
+  load: BatchLoad = batchLoad(),
+) {
   return (call: BatchCall): void => {
-    new BatchAppendCall(call, store, access, bytesMax);
+    if (load.calls >= load.callsMax) {
+      call.emit('error', exhausted(`${load.callsMax} calls that append are open.`));
+      return;
+    }
+    new BatchAppendCall(call, store, access, bytesMax, load);
   };
 }

@@ -3,7 +3,8 @@ import type { ReadReq, ReadResp } from '@eventstore/db-client/generated/streams_
 import type { EmbeddedEventStore } from '../engine/event-store';
 import type { RecordedEvent } from '../engine/record';
 import type { Access, Caller } from './access';
-import { exhausted, toCallError, unavailable } from './errors';
+import type { AccessWatch } from './access-watch';
+import { accessDenied, exhausted, toCallError, unavailable } from './errors';
 import { resolveLink, unresolved, type MayRead, type ResolvedEvent } from './links';
 import { Outbound } from './outbound';
 import { readLog, readStream } from './read';
@@ -20,6 +21,7 @@ export class ReadCalls {
   constructor(
     private readonly store: EmbeddedEventStore,
     private readonly access: Access,
+    private readonly watch: AccessWatch,
     private readonly appendBytesMax: number,
     private readonly readsMax: number,
   ) {}
@@ -33,7 +35,15 @@ export class ReadCalls {
     this.running++;
     try {
       if (this.running > this.readsMax) throw exhausted(`${this.readsMax} reads are under way.`);
-      await this.run(parseReadRequest(call.request), outbound, this.access.callerOf(call.metadata));
+      const [request, caller] = [parseReadRequest(call.request), this.access.callerOf(call.metadata)];
+      const unwatch = this.watch.watch(caller, sourceOf(request), () => {
+        if (!outbound.gone) call.emit('error', accessDenied());
+      });
+      try {
+        await this.run(request, outbound, caller);
+      } finally {
+        unwatch();
+      }
       if (!outbound.gone) call.end();
     } catch (error) {
       if (!outbound.gone) call.emit('error', toCallError(error, this.appendBytesMax));
@@ -45,7 +55,7 @@ export class ReadCalls {
   private async run(request: ReadRequest, outbound: Outbound<ReadResp>, caller: Caller): Promise<void> {
     const { store } = this;
     const { target, count, structuredIds } = request;
-    await this.access.demand(caller, 'read', target.kind === 'stream' ? target.stream : '$all');
+    await this.access.demand(caller, 'read', sourceOf(request));
     const resolve = this.resolver(request, caller);
     if (count === undefined) {
       const subscription = { store, outbound, structuredIds, resolve };
@@ -66,3 +76,5 @@ export class ReadCalls {
       resolvesLinks ? resolveLink(this.store, event, mayRead) : unresolved(event);
   }
 }
+
+const sourceOf = ({ target }: ReadRequest): string => (target.kind === 'stream' ? target.stream : '$all');

@@ -5,8 +5,9 @@ import type { EmbeddedEventStore } from '../engine/event-store';
 import { PersistentSubscriptionsService } from '@eventstore/db-client/generated/persistent_grpc_pb';
 import { ProjectionsService } from '@eventstore/db-client/generated/projections_grpc_pb';
 import { Access, type Accounts } from './access';
+import { AccessWatch } from './access-watch';
 import { handleAppend } from './append';
-import { handleBatchAppend } from './batch-append';
+import { batchLoad, handleBatchAppend, type BatchLoad } from './batch-append';
 import { handleDelete, handleTombstone } from './delete';
 import { httpRequests } from './http-requests';
 import { listen, type Listening } from './listener';
@@ -44,6 +45,9 @@ export interface DoorOptions {
   /** Reads and subscriptions of all clients together, and as many consumers of groups. */
   readonly readsMax?: number;
   readonly groupsMax?: number;
+  /** Calls of BatchAppend, and bytes that all of them hold. */
+  readonly batchCallsMax?: number;
+  readonly batchBytesMax?: number;
   readonly warn: (message: string) => void;
 }
 
@@ -65,7 +69,11 @@ export async function openGrpcDoor(store: EmbeddedEventStore, options: DoorOptio
   const access = new Access(store, options.accounts);
   const groups = new Groups(store, options.groupsMax);
   const projections = new Projections(store);
+  const load = batchLoad(options.batchCallsMax, options.batchBytesMax);
   const calls = new OpenCalls();
+  const watch = new AccessWatch(store, access);
+  watch.start();
+  const parts = [groups, projections, watch];
   await groups.start();
   await projections.start();
   const server = new Server({
@@ -75,8 +83,8 @@ export async function openGrpcDoor(store: EmbeddedEventStore, options: DoorOptio
     interceptors: [calls.interceptor, ...access.interceptors],
   });
   let listening: Listening | undefined;
-  server.addService(strictly(StreamsService), streams(store, access, readsMax));
-  const consumers = persistentSubscriptions(store, groups, access, {
+  server.addService(strictly(StreamsService), streams(store, access, watch, { readsMax, load }));
+  const consumers = persistentSubscriptions(store, groups, access, watch, {
     appendBytesMax: APPEND_BYTES_MAX,
     connectionsMax: readsMax,
   });
@@ -87,22 +95,27 @@ export async function openGrpcDoor(store: EmbeddedEventStore, options: DoorOptio
     const http = httpRequests(store, access, APPEND_BYTES_MAX);
     listening = await listen(server, http, { host, port: options.port, tls: options.tls });
   } catch (error) {
-    await Promise.all([groups.stop(), projections.stop()]);
+    await Promise.all(parts.map(async (part) => part.stop()));
     throw error;
   }
   warnOfDangers(options, host);
   let closing: Promise<void> | undefined;
   const { port } = listening;
   const open = listening;
-  return { host, port, close: () => (closing ??= shutDown(open, calls, [groups, projections])) };
+  return { host, port, close: () => (closing ??= shutDown(open, calls, parts)) };
 }
 
-function streams(store: EmbeddedEventStore, access: Access, readsMax: number): IStreamsServer {
-  const reads = new ReadCalls(store, access, APPEND_BYTES_MAX, readsMax);
+function streams(
+  store: EmbeddedEventStore,
+  access: Access,
+  watch: AccessWatch,
+  { readsMax, load }: { readonly readsMax: number; readonly load: BatchLoad },
+): IStreamsServer {
+  const reads = new ReadCalls(store, access, watch, APPEND_BYTES_MAX, readsMax);
   return {
     read: reads.handle,
     append: handleAppend(store, access, APPEND_BYTES_MAX),
-    batchAppend: handleBatchAppend(store, access, APPEND_BYTES_MAX),
+    batchAppend: handleBatchAppend(store, access, APPEND_BYTES_MAX, load),
     delete: handleDelete(store, access, APPEND_BYTES_MAX),
     tombstone: handleTombstone(store, access, APPEND_BYTES_MAX),
   };

@@ -211,9 +211,10 @@ describe(`copying a whole event store (SEED=${SEED})`, () => {
       created: 0,
     };
     await target.append('stream-1', [event]);
+    const before = await target.head();
     // In the source the first events of that stream cannot be read any more.
     await expect(copyLog(source, target, quiet)).rejects.toThrow(OtherContent);
-    expect(await target.head()).toBe(0n);
+    expect(await target.head()).toBe(before);
     const [empty, ahead] = await both('engine', 'server');
     await copyLog(empty, ahead, quiet);
     await ahead.append('of-its-own', [{ ...event, stream: 'of-its-own' }]);

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -163,6 +164,72 @@ describe('the gRPC door with a certificate and accounts', () => {
     await as('admin').setStreamMetadata('worked', { acl: { readRoles: ['ann'] } });
     const another = taker(as('bob').subscribeToPersistentSubscriptionToStream('worked', 'g'));
     await expect(another.take(1)).rejects.toThrow(AccessDeniedError);
+  });
+});
+
+describe('access that changes while somebody reads', () => {
+  let door: TestDoor;
+  const clients: EventStoreDBClient[] = [];
+  const as = async (user: User): Promise<EventStoreDBClient> => {
+    const { file } = await testCertificate();
+    const account = `${user}:${encodeURIComponent(ACCOUNTS[user].password)}`;
+    const url = `esdb://${account}@localhost:${door.port}?tls=true&tlsCAFile=${encodeURIComponent(file)}`;
+    const client = EventStoreDBClient.connectionString(url);
+    clients.push(client);
+    return client;
+  };
+  beforeEach(async () => {
+    const { certificate, key } = await testCertificate();
+    door = await openTestDoor({ tls: { certificate, key }, accounts: ACCOUNTS });
+  });
+  afterEach(async () => {
+    for (const client of clients.splice(0)) await client.dispose();
+    await door.close();
+  });
+
+  it('ends the subscriptions and the consumers of those who may no longer, and of nobody else', async () => {
+    const [admin, ann, bob] = [await as('admin'), await as('ann'), await as('bob')];
+    await admin.createPersistentSubscriptionToStream('s', 'g', settings({ startFrom: START }));
+    const theirs = [bob.subscribeToStream('s'), bob.subscribeToPersistentSubscriptionToStream('s', 'g')];
+    const others = [ann.subscribeToStream('s'), bob.subscribeToStream('other')];
+    await Promise.all([...theirs, ...others].map(async (one) => once(one, 'confirmation')));
+    const failures = Promise.all(theirs.map(async (one) => (await once(one, 'error')) as [Error]));
+    await admin.setStreamMetadata('s', { acl: { readRoles: ['ann'] } });
+    for (const [error] of await failures) expect(error).toBeInstanceOf(AccessDeniedError);
+    for (const [n, stream] of ['s', 'other'].entries()) {
+      const received = once(others[n] as (typeof others)[0], 'data');
+      await admin.appendToStream(stream, said());
+      await received;
+    }
+  });
+
+  it('does so, too, when the defaults for all streams change', async () => {
+    const [admin, bob] = [await as('admin'), await as('bob')];
+    const subscription = bob.subscribeToStream('s');
+    await once(subscription, 'confirmation');
+    const failure = once(subscription, 'error') as Promise<[Error]>;
+    await admin.appendToStream(
+      '$settings',
+      jsonEvent({ type: '$settings', data: { $userStreamAcl: { $r: 'ann' } } }),
+    );
+    expect((await failure)[0]).toBeInstanceOf(AccessDeniedError);
+  });
+
+  it('shows a consumer what a link leads to only when it may read that', async () => {
+    const [admin, bob] = [await as('admin'), await as('bob')];
+    await admin.appendToStream('open', said());
+    await admin.appendToStream('secret', said());
+    await admin.setStreamMetadata('secret', { acl: { readRoles: ['ann'] } });
+    for (const stream of ['secret', 'open']) {
+      await admin.appendToStream('links', binaryEvent({ type: '$>', data: Buffer.from(`0@${stream}`) }));
+    }
+    const group = settings({ startFrom: START, resolveLinkTos: true });
+    await admin.createPersistentSubscriptionToStream('links', 'g', group);
+    const taken = await taker(bob.subscribeToPersistentSubscriptionToStream('links', 'g')).take(2);
+    expect(taken.map(({ event, link }) => [event?.streamId, link?.streamId])).toEqual([
+      [undefined, 'links'],
+      ['open', 'links'],
+    ]);
   });
 });
 

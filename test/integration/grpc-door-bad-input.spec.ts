@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { Duplex } from 'node:stream';
 import { credentials, Client, type MethodDefinition, type ServiceError } from '@grpc/grpc-js';
 import { GossipService } from '@eventstore/db-client/generated/gossip_grpc_pb';
@@ -188,9 +189,8 @@ describe('what the gRPC door makes of bad input', () => {
     expect(await codeOf('operations.Operations/StartScavenge')).toBe(0);
     expect(await codeOf('operations.Operations/RestartPersistentSubscriptions')).toBe(0);
     expect(await codeOf('users.Users/Create')).toBe(12);
-    expect(await codeOf('projections.Projections/Create')).toBe(12);
+    expect(await codeOf('projections.Projections/Create')).toBe(3);
     raw.close();
-    await expect(client.listProjections()).rejects.toMatchObject({ code: 12 });
   });
 });
 
@@ -215,9 +215,14 @@ describe('many subscriptions', () => {
       const each = ((await server.memory()) - before) / SUBSCRIPTIONS;
       process.stderr.write(`${Math.round(each)} bytes of the server's memory for each of ${SUBSCRIPTIONS}\n`);
       expect(each).toBeLessThan(BYTES_EACH_MAX);
-      const last = subscriptions[SUBSCRIPTIONS - 1]?.[Symbol.asyncIterator]();
-      await clients[0]?.appendToStream(`quiet-${SUBSCRIPTIONS - 1}`, said());
-      expect(await last?.next()).toMatchObject({ value: { event: { revision: 0n } } });
+      const received = subscriptions.map(async (one) => once(one, 'data') as Promise<[ResolvedEvent]>);
+      const writer = clients[0] as EventStoreDBClient;
+      for (let n = 0; n < SUBSCRIPTIONS; n += 500) {
+        const some = Array.from({ length: Math.min(500, SUBSCRIPTIONS - n) }, (_, i) => `quiet-${n + i}`);
+        await Promise.all(some.map((stream) => writer.appendToStream(stream, said())));
+      }
+      const streams = (await Promise.all(received)).map(([{ event }]) => event?.streamId);
+      expect(streams).toEqual(subscriptions.map((_, n) => `quiet-${n}`));
     } finally {
       await Promise.all(clients.map((client) => client.dispose()));
       await server.destroy();

@@ -103,10 +103,11 @@ describe('the gRPC door', () => {
     });
 
     it.each(['', 'x'.repeat(10_240)])('refuses a name that cannot be (%#)', async (name) => {
+      const before = door.store.head;
       const append = client.appendToStream(name, said(), how);
       await expect(append).rejects.toThrow(/a stream name has at/);
       expect(await client.appendToStream('sound', said(), how)).toMatchObject({ success: true });
-      expect(door.store.head).toBe(0);
+      expect(door.store.head).toBe(before + 1);
     });
 
     it('takes a repeated append once', async () => {
@@ -144,10 +145,11 @@ describe('the gRPC door', () => {
   });
 
   it('does not store what comes after its deadline', async () => {
+    const before = door.store.head;
     await expect(client.appendToStream('late', said(), { deadline: -5_000 })).rejects.toThrow(
       DeadlineExceededError,
     );
-    expect(door.store.head).toBe(-1);
+    expect(door.store.head).toBe(before);
   });
 
   it('keeps stream metadata', async () => {
@@ -175,13 +177,14 @@ describe('the gRPC door', () => {
     await client.appendToStream('b', saids(2));
     const read = async (options: Parameters<EventStoreDBClient['readAll']>[0]) => {
       const seen: string[] = [];
-      for await (const { event } of client.readAll(options))
-        seen.push(`${event?.streamId}${event?.revision}`);
+      for await (const { event } of client.readAll(options)) {
+        if (event?.streamId.startsWith('$') !== true) seen.push(`${event?.streamId}${event?.revision}`);
+      }
       return seen;
     };
     expect(await read({})).toEqual(['a0', 'a1', 'a2', 'b0', 'b1']);
     expect(await read({ direction: 'backwards', fromPosition: 'end', maxCount: 2 })).toEqual(['b1', 'b0']);
-    const third = { commit: 2n, prepare: 2n };
+    const third = { commit: BigInt(door.first + 2), prepare: BigInt(door.first + 2) };
     expect(await read({ fromPosition: third })).toEqual(['a2', 'b0', 'b1']);
     expect(await read({ direction: 'backwards', fromPosition: third })).toEqual(['a1', 'a0']);
     expect(await read({ fromPosition: { commit: 2n ** 64n - 1n, prepare: 0n } })).toEqual([]);

@@ -9,6 +9,8 @@ import { openGrpcDoor, type DoorOptions } from '../../embedded/grpc/server';
 export interface TestDoor {
   readonly store: EmbeddedEventStore;
   readonly port: number;
+  /** Position of the first event that is not the node's own. */
+  readonly first: number;
   readonly warnings: readonly string[];
   /** Of the official client, as any outside consumer has it. */
   readonly client: EventStoreDBClient;
@@ -31,6 +33,7 @@ export async function openTestDoor(options: Partial<DoorOptions> = {}): Promise<
   return {
     store,
     port: door.port,
+    first: store.head + 1,
     warnings,
     client,
     revisions: async (stream) => {

@@ -1,7 +1,8 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { ReadReq, ReadResp } from '@eventstore/db-client/generated/persistent_pb';
-import type { Access } from '../access';
-import { exhausted, groupDropped, groupFull, invalidArgument, toCallError } from '../errors';
+import type { Access, Caller } from '../access';
+import type { AccessWatch } from '../access-watch';
+import { accessDenied, exhausted, groupDropped, groupFull, invalidArgument, toCallError } from '../errors';
 import { originalOf } from '../links';
 import { Outbound } from '../outbound';
 import { record, uuidText } from '../wire';
@@ -28,6 +29,7 @@ class Connection {
     private readonly call: ReadCall,
     private readonly groups: Groups,
     private readonly access: Access,
+    private readonly watch: AccessWatch,
     private readonly appendBytesMax: number,
   ) {
     this.outbound = new Outbound(call);
@@ -86,12 +88,33 @@ class Connection {
       connectionName: String(connectionName ?? '<unknown>'),
     };
     const consumer = group.connect(name, slots, {
-      give: (message) => this.outbound.offer(responseOf(message, structuredIds)),
+      give: (message) => this.give(message, caller, structuredIds),
       drop: () => {
         this.fail(groupDropped(group.settings));
       },
     });
     this.joined = { group, consumer };
+    const unwatch = this.watch.watch(caller, stream, () => {
+      this.fail(accessDenied());
+    });
+    this.ended.addEventListener('abort', unwatch);
+  }
+
+  /** What a link leads to is shown to a consumer who may read it where it stands. */
+  private give(message: Message, caller: Caller, structuredIds: boolean): Promise<void> | undefined {
+    const { event, link } = message.resolved;
+    if (link === undefined || event === undefined || !this.access.isRestricted) {
+      return this.outbound.offer(responseOf(message, structuredIds));
+    }
+    return this.access.allows(caller, 'read', event.stream).then(
+      async (allowed) => {
+        const shown = allowed ? message : { ...message, resolved: { event: undefined, link } };
+        await this.outbound.offer(responseOf(shown, structuredIds));
+      },
+      (error: unknown) => {
+        this.fail(toCallError(error, this.appendBytesMax));
+      },
+    );
   }
 
   private leave(): void {
@@ -124,8 +147,8 @@ function responseOf({ resolved, retries }: Message, structuredIds: boolean): Rea
 export function handleConnection(
   groups: Groups,
   access: Access,
-  appendBytesMax: number,
-  connectionsMax: number,
+  watch: AccessWatch,
+  { appendBytesMax, connectionsMax }: { readonly appendBytesMax: number; readonly connectionsMax: number },
 ) {
   let open = 0;
   return (call: ReadCall): void => {
@@ -134,7 +157,7 @@ export function handleConnection(
       return;
     }
     open++;
-    new Connection(call, groups, access, appendBytesMax).ended.addEventListener('abort', () => {
+    new Connection(call, groups, access, watch, appendBytesMax).ended.addEventListener('abort', () => {
       open--;
     });
   };

@@ -13,6 +13,7 @@ import {
 import { Empty } from '@eventstore/db-client/generated/shared_pb';
 import type { EmbeddedEventStore } from '../../engine/event-store';
 import type { Access } from '../access';
+import type { AccessWatch } from '../access-watch';
 import { groupDoesNotExist, groupFailed, invalidArgument, toCallError } from '../errors';
 import { numberOf, streamNameOf } from '../wire';
 import { handleConnection } from './connection';
@@ -31,9 +32,10 @@ export function persistentSubscriptions(
   store: EmbeddedEventStore,
   groups: Groups,
   access: Access,
+  watch: AccessWatch,
   limits: { readonly appendBytesMax: number; readonly connectionsMax: number },
 ): Service {
-  const { appendBytesMax, connectionsMax } = limits;
+  const { appendBytesMax } = limits;
   const information = new GroupInformation(store);
 
   /** For operators: to consume, it is enough to be allowed to read. */
@@ -57,7 +59,7 @@ export function persistentSubscriptions(
   }
 
   return {
-    read: handleConnection(groups, access, appendBytesMax, connectionsMax),
+    read: handleConnection(groups, access, watch, limits),
     create: operator(async (request) => {
       await groups.create(settingsOf(request));
       return new CreateResp();
