@@ -24,10 +24,10 @@ describe('frameHandlersOf', () => {
   });
 
   it.each<[string, Decorate]>([
-    ['@UseGuards', UseGuards(class Guard {} as never)],
-    ['@UsePipes', UsePipes(class Pipe {} as never)],
-    ['@UseInterceptors', UseInterceptors(class Interceptor {} as never)],
-    ['@UseFilters', UseFilters(class Filter {} as never)],
+    ['@UseGuards', UseGuards({ canActivate: () => true })],
+    ['@UsePipes', UsePipes({ transform: (value: unknown) => value })],
+    ['@UseInterceptors', UseInterceptors({ intercept: (_context, next) => next.handle() })],
+    ['@UseFilters', UseFilters({ catch: () => undefined })],
   ])('refuses %s, which a direct call would pass by', (name, decorate) => {
     @decorate
     class OnClass {

@@ -139,8 +139,7 @@ describe('settings', () => {
     [{ readBatchSize: 2 }, false],
     [{ readBatchSize: 0 }, false],
     [{ maxCheckpointCount: 0 }, false],
-    [{ minCheckpointCount: 2 }, false],
-    [{ minCheckpointCount: 1 }, true],
+    [{ minCheckpointCount: 2 }, true],
     [{ liveBufferSize: 0 }, false],
     [{ maxRetryCount: -1 }, false],
   ])('%j: %s', (change, fits) => {
