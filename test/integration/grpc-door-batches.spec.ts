@@ -7,6 +7,8 @@ import { StreamsClient } from '@eventstore/db-client/generated/streams_grpc_pb';
 import { BatchAppendReq, type BatchAppendResp } from '@eventstore/db-client/generated/streams_pb';
 import { openTestDoor, type TestDoor } from '../support/grpc-door';
 
+const [OK, EXHAUSTED]: readonly number[] = [status.OK, status.RESOURCE_EXHAUSTED];
+
 type Call = ClientDuplexStream<BatchAppendReq, BatchAppendResp>;
 
 /** Half of an append, which stays in the server's memory until the other half comes. */
@@ -75,8 +77,8 @@ describe('calls that append', () => {
       const done = answered(call).then(() => status.OK);
       return Promise.race([code, done]).catch(async () => code);
     };
-    await door.until(async () => (await attempt()) === Number(status.RESOURCE_EXHAUSTED));
+    await door.until(async () => (await attempt()) === EXHAUSTED);
     for (const call of halves) call.cancel();
-    await door.until(async () => (await attempt()) === Number(status.OK));
+    await door.until(async () => (await attempt()) === OK);
   });
 });
