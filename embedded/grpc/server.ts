@@ -27,8 +27,11 @@ const APPEND_BYTES_MAX = 1_048_576;
 const MESSAGE_BYTES_MAX = 17 * 1_048_576;
 /** Of names and passwords a client sends along. */
 const HEADER_BYTES_MAX = 16_384;
-/** Of one connection; a client keeps further calls to itself until one ends. */
-const CALLS_PER_CONNECTION_MAX = 10_000;
+/**
+ * Of one connection; a client keeps further calls to itself until one ends, without a word. More than all
+ * reads and consumers together, because the official clients of one process share one connection.
+ */
+const CALLS_PER_CONNECTION_MAX = 50_000;
 /** How long calls under way may go on when the door closes, and how often it is looked whether any is. */
 const DRAIN_MS = 500;
 const DRAIN_LOOK_MS = 20;
