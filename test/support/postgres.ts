@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { Client } from 'pg';
 import { Database } from '../../src/infrastructure/postgres/database';
 import { migrate } from '../../src/infrastructure/postgres/migrate';
@@ -13,12 +14,11 @@ export interface TestDatabase {
   drop(): Promise<void>;
 }
 
-let created = 0;
-
 /** A fresh, migrated database of its own on the run's Postgres (project `stores` only). */
 export async function createTestDatabase(): Promise<TestDatabase> {
   const admin = await connect(adminUrl());
-  const name = `${runPrefix()}_${process.pid}_${++created}`;
+  // Counting would begin anew with each spec file: one that leaves a database behind would fail the others.
+  const name = `${runPrefix()}_${randomUUID().slice(0, 13).replace('-', '')}`;
   try {
     const template = await migratedTemplate(admin);
     await admin.query(`CREATE DATABASE ${name} TEMPLATE ${template}`);

@@ -271,7 +271,8 @@ export function readAllContract(current: CurrentLog): void {
     }
     await log.append(freshStream('other'), newEvents(300), { expected: 'any' });
     const head = await log.headOf({ streamPrefixes: [wanted] });
-    expect(head).toEqual(last.reduce(furthest));
+    const end = last.reduce(furthest);
+    expect([hasPassed(head, end), hasPassed(end, head)]).toEqual([true, true]);
     expect(
       (await log.readAll({ limit: 5, after: head, filter: { streamPrefixes: [wanted] } })).events,
     ).toEqual([]);
