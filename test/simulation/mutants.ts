@@ -10,7 +10,6 @@ import type { Audiences } from '../../src/delivery/audiences';
 import { ConversationLanes } from '../../src/delivery/conversation-lanes';
 import { FanOut } from '../../src/delivery/fan-out';
 import { FeedProbe } from '../../src/delivery/feed-probe';
-import { GatheredCursors } from '../../src/delivery/gathered-cursors';
 import { SyncDebts } from '../../src/delivery/sync-debts';
 import { SyncInbox } from '../../src/delivery/sync-inbox';
 import { BoundedMap } from '../../src/domain/conversation/bounded-map';
@@ -179,17 +178,6 @@ export const MUTANTS: readonly Mutant[] = [
       members: members.map((member) => ({ ...member, readUpTo: -1 as const })),
       delivered: BoundedMap.empty(delivered.max),
     })),
-  },
-  {
-    name: 'cursors-gathered',
-    without: 'max() of the cursors that are gathered: the last one told wins',
-    patch: () =>
-      patched(GatheredCursors, 'read', () => {
-        return function (this: never, cursor: never) {
-          const { byUser } = this as { readonly byUser: { set(key: string, value: object): void } };
-          byUser.set((cursor as { readonly userId: string }).userId, cursor);
-        };
-      }),
   },
   {
     name: 'hole-repair',

@@ -80,7 +80,7 @@ export async function simulate(
     convergedMs = time.now - ORIGIN - scenario.chaosMs;
     for (const chronicle of world.log.chronicles.values()) events += chronicle.events.length;
   } finally {
-    time.uninstall();
+    await time.end();
     undo?.();
     process.off('unhandledRejection', unhandled);
     current = undefined;

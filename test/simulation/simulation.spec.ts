@@ -16,11 +16,15 @@ function report({ scenario, violation, lines }: Verdict): string {
 }
 
 describe(`${SEEDS} scenarios from seed ${FROM}`, () => {
-  it('keep every promise', async () => {
+  it('keep every promise, and leave no timer of the process behind', async () => {
+    const timers = (): number =>
+      process.getActiveResourcesInfo().filter((resource) => resource === 'Timeout').length;
+    const before = timers();
     for (let seed = FROM; seed < FROM + SEEDS; seed++) {
       const verdict = await simulate(scenarioOf(seed));
       if (verdict.violation !== undefined) throw new Error(report(await shrink(verdict, undefined)));
     }
+    expect(timers()).toBeLessThanOrEqual(before);
   });
 });
 

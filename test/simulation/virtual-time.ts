@@ -119,6 +119,15 @@ export class VirtualTime {
     };
   }
 
+  /**
+   * {@link uninstall}, after what is still under way has come to rest: a device that went on with the process's own
+   * clocks would set timers that nobody clears.
+   */
+  async end(): Promise<void> {
+    await new Promise((resolve) => realSetImmediate(resolve));
+    this.uninstall();
+  }
+
   uninstall(): void {
     this.restore?.();
     this.restore = undefined;
