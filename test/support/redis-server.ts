@@ -8,7 +8,13 @@ import { Redis } from 'ioredis';
 import { freePort } from './server-process';
 
 const START_TIMEOUT_MS = 30_000;
+const START_ATTEMPTS_MAX = 10;
 const POLL_MS = 20;
+
+/** It did not stay: as a rule, because somebody else has its port. */
+class ServerEnded extends Error {
+  override readonly name = 'ServerEnded';
+}
 
 const isInstalled = spawnSync('redis-server', ['--version']).error === undefined;
 
@@ -33,6 +39,7 @@ export function describeWithRedis(name: string, suite: () => void): void {
 /** A redis-server of the test's own, on a free port of the loopback, with nothing on disk. */
 export class RedisServer {
   private child: ChildProcess | undefined;
+  private wasReady = false;
   /** Where members of a cluster find each other; kept over restarts, as they remember it. */
   busPort: number | undefined;
 
@@ -45,9 +52,16 @@ export class RedisServer {
   /** @param mode `cluster`: a Redis Cluster of one node, which refuses what lies in two slots; `member`: of several */
   static async start(mode: 'alone' | 'cluster' | 'member' = 'alone'): Promise<RedisServer> {
     const folder = await mkdtemp(join(tmpdir(), 'parley-redis-'));
-    const server = new RedisServer(await freePort(), folder, mode);
-    await server.run();
-    return server;
+    for (let attempt = 1; ; attempt++) {
+      const server = new RedisServer(await freePort(), folder, mode);
+      try {
+        await server.run();
+        return server;
+      } catch (error) {
+        // A port that was free may have found another user meanwhile.
+        if (!(error instanceof ServerEnded) || attempt >= START_ATTEMPTS_MAX) throw error;
+      }
+    }
   }
 
   get url(): string {
@@ -66,9 +80,15 @@ export class RedisServer {
     this.child = spawn('redis-server', args, { stdio: 'ignore' });
     const deadline = Date.now() + START_TIMEOUT_MS;
     while (!(await this.answers())) {
+      if (!this.isRunning) {
+        if (!this.wasReady) throw new ServerEnded(`redis-server ended at once on ${this.port}`);
+        // It must come back where the others know it: whoever has the port now will not have it for long.
+        this.child = spawn('redis-server', args, { stdio: 'ignore' });
+      }
       if (Date.now() > deadline) throw new Error(`redis-server is not ready on ${this.port}`);
       await sleep(POLL_MS);
     }
+    this.wasReady = true;
   }
 
   get isRunning(): boolean {
@@ -105,7 +125,10 @@ export class RedisServer {
 
   private async answers(): Promise<boolean> {
     try {
-      if (this.mode !== 'cluster') return (await this.command('PING')) === 'PONG';
+      // Ours, and not one of somebody else who was quicker to take the port.
+      const server = String(await this.command('INFO', 'server'));
+      if (!server.includes(`process_id:${this.child?.pid}\r`)) return false;
+      if (this.mode !== 'cluster') return true;
       const info = String(await this.command('CLUSTER', 'INFO'));
       if (info.includes('cluster_slots_assigned:0'))
         await this.command('CLUSTER', 'ADDSLOTSRANGE', 0, 16_383);
