@@ -14,8 +14,6 @@ module.exports = {
   // A test that waits for something waits this long on a busy machine; none measures time. Jest honours the
   // option here only: inside a project it is silently ignored and five seconds hold instead.
   testTimeout: 120_000,
-  // A set-up that fails half-way leaves servers and connections behind; the run is red then, but must not hang for ever.
-  forceExit: true,
   projects: [
     {
       ...common,

@@ -147,7 +147,16 @@ export class RedisServerCluster {
   private constructor(readonly servers: readonly RedisServer[]) {}
 
   static async start(): Promise<RedisServerCluster> {
-    const servers = await Promise.all(Array.from({ length: MEMBERS }, () => RedisServer.start('member')));
+    const started = await Promise.allSettled(
+      Array.from({ length: MEMBERS }, () => RedisServer.start('member')),
+    );
+    const servers = started.filter((one) => one.status === 'fulfilled').map(({ value }) => value);
+    const failed = started.find((one) => one.status === 'rejected');
+    if (failed !== undefined) {
+      // Left to themselves they would outlive the run, and keep it from ending.
+      await Promise.all(servers.map((server) => server.stop()));
+      throw failed.reason;
+    }
     const [first] = servers as [RedisServer];
     for (const [n, server] of servers.entries()) {
       const from = Math.floor((n * SLOTS) / MEMBERS);

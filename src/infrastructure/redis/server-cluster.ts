@@ -56,7 +56,8 @@ export class ServerCluster implements Connections {
       maxRedirections: REDIRECTIONS_MAX,
       // Nobody waits for a server that is away.
       ...{ retryDelayOnFailover: 0, retryDelayOnClusterDown: 0 },
-      slotsRefreshInterval: WATCH_MS,
+      // We ask ourselves: the library's own interval goes on for ever when it is closed while an answer is out.
+      slotsRefreshInterval: 0,
       redisOptions: { ...this.options, connectionName: 'parley' },
     });
     this.commands.on('error', (error: Error) => {
@@ -131,6 +132,7 @@ export class ServerCluster implements Connections {
   private async look(): Promise<void> {
     if (this.looking || this.closed || this.commands.status !== 'ready') return;
     this.looking = true;
+    this.commands.refreshSlotsCache();
     try {
       const moved = await this.learn();
       if (moved) this.fell();

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { PresenceView, SessionKey } from '../../../src/application/ports/presence';
 import { PRESENCE_PARTITIONS, presenceDueKeyOf } from '../../../src/infrastructure/redis/keys';
 import type { UserId } from '../../../src/kernel/ids';
@@ -17,14 +18,22 @@ function sessionsInAllPartitions(): SessionKey[] {
 }
 const usersOf = (sessions: readonly SessionKey[]): UserId[] => sessions.map(({ userId }) => userId);
 
+/** Timers that keep this process running. */
+const timers = (): number =>
+  process.getActiveResourcesInfo().filter((resource) => resource === 'Timeout').length;
+
 /** Before all is said once more. */
 const LOOKS_PER_TRY = 80;
 
 describeWithRedis('a redis cluster of three masters', () => {
+  let timersBefore: number;
   let cluster: RedisServerCluster;
   let a: TestRedisNode;
   let b: TestRedisNode;
 
+  beforeAll(() => {
+    timersBefore = timers();
+  });
   beforeEach(async () => {
     cluster = await RedisServerCluster.start();
     [a, b] = await Promise.all([redisNode(cluster.url), redisNode(cluster.url)]);
@@ -99,6 +108,19 @@ describeWithRedis('a redis cluster of three masters', () => {
     await eventually('both nodes to be up', () => a.link.isUp && b.link.isUp);
     await everybodyChanges(sessions, 'online');
     expect(await second.command('DBSIZE')).toBeGreaterThan(PRESENCE_PARTITIONS);
+  });
+
+  it('leaves no timer behind when it is closed while its servers hang', async () => {
+    cluster.signal('SIGSTOP');
+    // Longer than the pause between two looks: whatever is asked again and again is out now.
+    await sleep(1_500);
+    a.close();
+    b.close();
+    cluster.signal('SIGCONT');
+    await eventually('no timer', () => timers() <= timersBefore);
+    // Nor does any come back.
+    await sleep(3_000);
+    expect(timers()).toBeLessThanOrEqual(timersBefore);
   });
 
   it('is found by any of its nodes', async () => {
