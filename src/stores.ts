@@ -21,6 +21,7 @@ import { migrate } from './infrastructure/postgres/migrate';
 import { PostgresProjectionProgress } from './infrastructure/postgres/projection-progress';
 import { openRedis, type RedisPorts } from './infrastructure/redis/redis-ports';
 import { SystemClock } from './kernel/clock';
+import { ReadModelsSource } from './read-models-source';
 import type { ThreadStart } from './projector-thread/messages';
 import {
   PROJECTOR_CONNECTIONS_MAX,
@@ -90,11 +91,16 @@ async function open(
     const lock = await acquireInstanceLock(config.dataDir);
     closers.push(() => lock.release());
   }
-  const { eventLog, place, source } = await openEventLog(config, log, closers);
+  const { eventLog, place, source: projectorSource } = await openEventLog(config, log, closers);
   const url = config.databaseUrl ?? (await embeddedPostgres(config, log, closers));
   await migrate(url);
   const database = new Database(url, { connectionsMax: REQUEST_CONNECTIONS_MAX, name: 'parley', metrics });
   closers.push(() => database.close());
+  const source = new ReadModelsSource(database, eventLog, log);
+  closers.push(() => {
+    source.end();
+  });
+  await source.settled();
   const progress = new PostgresProjectionProgress(database, {
     group: LIVE_GROUP,
     projections: LIVE_PROJECTIONS.map(({ name }) => name),
@@ -118,10 +124,29 @@ async function open(
     startProjector: (observer = {}) => {
       const told = { log, metrics, progress, observer };
       closers.push(
-        IS_COMPILED ? startProjectorThread(url, source, told) : startProjector(url, eventLog, told),
+        startedAfter(source.bound, () => {
+          // Waits that ended by the checkpoints of another log have to be asked again.
+          void progress.current();
+          return IS_COMPILED
+            ? startProjectorThread(url, projectorSource, told)
+            : startProjector(url, eventLog, told);
+        }),
       );
     },
     close,
+  };
+}
+
+/** @returns what ends it, or keeps it from starting at all */
+function startedAfter(event: Promise<void>, start: () => Closer): Closer {
+  let end: Closer | undefined = () => undefined;
+  void event.then(() => {
+    if (end !== undefined) end = start();
+  });
+  return async () => {
+    const ending = end;
+    end = undefined;
+    await ending?.();
   };
 }
 

@@ -99,6 +99,11 @@ export class EmbeddedEventStore {
     return this.storage.epoch;
   }
 
+  /** Identity of this store's positions; the same in a backup, another one in a store that events were copied into. */
+  get numbering(): string {
+    return this.storage.numbering;
+  }
+
   /** Position of the last event; -1 when there is none. */
   get head(): number {
     return this.tail.last;

@@ -54,6 +54,8 @@ interface StorageWrites {
  */
 export class Storage implements StorageWrites {
   private currentEpoch: string;
+  /** Of the positions; a copy of the file has the same, whatever its epoch. */
+  readonly numbering: string;
   private readonly log: Table;
   private readonly streams: Table;
   private readonly index: Table;
@@ -70,6 +72,8 @@ export class Storage implements StorageWrites {
     this.index = table('index');
     this.meta = table('meta');
     this.currentEpoch = this.establish(readOnly);
+    // A store that was made before there was this word has none: it does not need to be told from itself.
+    this.numbering = String(this.metaValue('numbering') ?? 'first');
   }
 
   /** @throws EngineError `newerFormat` */
@@ -239,6 +243,7 @@ export class Storage implements StorageWrites {
       this.environment.transactionSync(() => {
         this.putMeta('format', FORMAT_VERSION);
         this.putMeta('epoch', epoch);
+        this.putMeta('numbering', randomUUID());
       });
       return epoch;
     }

@@ -156,4 +156,12 @@ export abstract class EventLog {
   abstract setMaxCount(stream: string, maxCount: number): Promise<void>;
   /** Identity of this log (PROTOCOL.md section 1); changes only when an older backup is restored. */
   abstract epoch(): Promise<string>;
+  /**
+   * Identity of this log's positions: whoever keeps a position keeps this beside it. Another one in another epoch, and in
+   * every copy that another store has numbered anew. Of several shards, one word for each, with spaces between them: a shard
+   * more leaves the positions in the others good.
+   */
+  numbering(): Promise<string> {
+    return this.epoch();
+  }
 }

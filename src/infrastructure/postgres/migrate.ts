@@ -11,7 +11,7 @@ const MIGRATIONS_TABLE = 'schema_migrations';
 /** Files that make read models; each may be applied any number of times. */
 const READ_MODEL_FILE = /^\d+_read_.*\.sql$/;
 /** One lock per database for all who migrate it: the second of two starting nodes waits for the first. */
-const MIGRATION_LOCK = 7_241_865_325_823;
+export const MIGRATION_LOCK = 7_241_865_325_823;
 const CONNECT_TIMEOUT_MS = 5_000;
 
 const quiet = (): void => undefined;

@@ -180,7 +180,11 @@ export class PostgresProjectionProgress extends ProjectionProgress {
       [projections],
       'projectionProgress.checkpoints',
     );
-    if (rows.length < projections.length) return;
+    if (rows.length < projections.length) {
+      // Dropped, and begun anew: what was known is no longer so.
+      if (direction === 'either') this.known = POSITION_START;
+      return;
+    }
     const slowest = rows.map((row) => parsePosition(row.position)).reduce(nearest);
     if (direction === 'either') this.known = nearest(slowest, this.known);
     this.moveTo(slowest);

@@ -159,12 +159,14 @@ export function readStreamContract(current: CurrentLog): void {
     expect(next).toMatchObject({ kind: 'appended', revision: 3n });
   });
 
-  it('has one epoch, for good', async () => {
+  it('has one epoch and one numbering, for good', async () => {
     const { log } = current();
-    const epoch = await log.epoch();
+    const [epoch, numbering] = [await log.epoch(), await log.numbering()];
     expect(epoch).not.toBe('');
+    expect(numbering).not.toBe('');
     await log.append(freshStream(), newEvents(1), { expected: 'any' });
     expect(await log.epoch()).toBe(epoch);
+    expect(await log.numbering()).toBe(numbering);
   });
 }
 

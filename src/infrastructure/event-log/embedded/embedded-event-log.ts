@@ -104,6 +104,11 @@ export class EmbeddedEventLog extends EventLog {
     await Promise.resolve();
     return this.store.epoch;
   }
+
+  override async numbering(): Promise<string> {
+    await Promise.resolve();
+    return `${this.store.epoch}@${this.store.numbering}`;
+  }
 }
 
 /** The port's subscription over the engine's, whichever thread reads it. */

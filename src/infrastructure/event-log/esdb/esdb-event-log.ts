@@ -41,6 +41,11 @@ export interface EsdbOptions {
   readonly openTimeoutMs?: number;
 }
 
+interface Identity {
+  readonly epoch: string;
+  readonly numbering: string;
+}
+
 type StreamPage = LogEvent[] | 'streamNotFound' | 'streamDeleted';
 
 /**
@@ -54,7 +59,7 @@ export class EsdbEventLog extends EventLog {
   private readonly names: StreamNames;
   private readonly appender: BatchAppender;
   private readonly readTimeoutMs: number;
-  private knownEpoch: string | undefined;
+  private known: Identity | undefined;
 
   /**
    * @throws Error when the connection string is none, or the prefix cannot be; whether a server is there shows with
@@ -145,8 +150,11 @@ export class EsdbEventLog extends EventLog {
   }
 
   async epoch(): Promise<string> {
-    this.knownEpoch ??= (await this.storedEpoch()) ?? (await this.establishEpoch());
-    return this.knownEpoch;
+    return (await this.identity()).epoch;
+  }
+
+  override async numbering(): Promise<string> {
+    return (await this.identity()).numbering;
   }
 
   /**
@@ -161,7 +169,7 @@ export class EsdbEventLog extends EventLog {
       throw new Error('an append of whatever revision was refused');
     // What was there before is forgotten: the first event that can be read is the epoch.
     await this.setMetadata(EPOCH_STREAM, { $tb: Number(at.revision) });
-    this.knownEpoch = epoch;
+    this.known = undefined;
     return epoch;
   }
 
@@ -175,7 +183,12 @@ export class EsdbEventLog extends EventLog {
     await this.append(`$$${stream}`, [event], { expected: 'any' });
   }
 
-  private async establishEpoch(): Promise<string> {
+  private async identity(): Promise<Identity> {
+    this.known ??= (await this.storedIdentity()) ?? (await this.establishEpoch());
+    return this.known;
+  }
+
+  private async establishEpoch(): Promise<Identity> {
     const event = {
       id: asEventId(randomUUID()),
       type: 'EpochBegan',
@@ -184,16 +197,19 @@ export class EsdbEventLog extends EventLog {
     };
     // Of several nodes that start at once one writes it, and all read the same.
     await this.append(EPOCH_STREAM, [event], { expected: 'noStream' });
-    const epoch = await this.storedEpoch();
-    if (epoch === undefined) throw new Error(`the stream ${EPOCH_STREAM} holds no epoch`);
-    return epoch;
+    const identity = await this.storedIdentity();
+    if (identity === undefined) throw new Error(`the stream ${EPOCH_STREAM} holds no epoch`);
+    return identity;
   }
 
-  private async storedEpoch(): Promise<string | undefined> {
+  private async storedIdentity(): Promise<Identity | undefined> {
     const page = await this.page(this.ofStream(EPOCH_STREAM, 'forwards', undefined, 1));
     if (page === 'streamDeleted') throw new Error(`the stream ${EPOCH_STREAM} was deleted for ever`);
     const first = page === 'streamNotFound' ? undefined : page[0];
-    return (first?.data as { readonly epoch?: string } | undefined)?.epoch;
+    const epoch = (first?.data as { readonly epoch?: string } | undefined)?.epoch;
+    if (first === undefined || epoch === undefined) return undefined;
+    // A copy has the same event, at a time and a place of the server's own.
+    return { epoch, numbering: `${epoch}@${first.position.commit}.${first.created}` };
   }
 
   private async positionAt(stream: string, revision: Revision): Promise<Position> {

@@ -70,6 +70,10 @@ export class MeasuredEventLog extends EventLog {
     return this.log.epoch();
   }
 
+  override numbering(): Promise<string> {
+    return this.log.numbering();
+  }
+
   private async read<T>(operation: 'stream' | 'all', work: () => Promise<T>): Promise<T> {
     const startedAt = performance.now();
     const result = await this.counted(work);

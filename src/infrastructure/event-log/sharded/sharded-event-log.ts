@@ -106,6 +106,10 @@ export class ShardedEventLog extends EventLog {
     return this.options.epoch();
   }
 
+  override async numbering(): Promise<string> {
+    return (await Promise.all(this.shards.map((log) => log.numbering()))).join(' ');
+  }
+
   private placeOf(stream: string): { readonly log: EventLog; readonly shard: number } {
     const shard = shardOfStream(stream, this.shards.length);
     return { log: this.shards[shard] as EventLog, shard };

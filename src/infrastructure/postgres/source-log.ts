@@ -1,0 +1,84 @@
+import type { EventLog } from '../../application/ports/event-log';
+import { conversationStream } from '../../domain/conversation/streams';
+import { asConversationId } from '../../kernel/ids';
+import type { Database, Queryable } from './database';
+import { MIGRATION_LOCK, readModelDefinitions } from './migrate';
+
+/** Conversations whose hidden messages are held against the log in one go. */
+const PAGE_ROWS_MAX = 1_000;
+
+export type Binding =
+  | { readonly kind: 'same' }
+  /** The read models were made before they knew of which log, or are new: they belong to this one from now on. */
+  | { readonly kind: 'first' }
+  /** They were made from the log with this numbering, and are empty now. */
+  | { readonly kind: 'anew'; readonly before: string };
+
+/**
+ * Binds the read models to the log whose positions their checkpoints count. Those that were made from another one, or
+ * from this one before an older copy was put in its place, are dropped and made again, empty: the projector fills them
+ * from the log's beginning. What else points into the log by its numbers is put right, too. All in one transaction; any
+ * number of nodes may do it at once.
+ *
+ * Rejects with StoreUnavailable or EventLogUnavailable; nothing is changed then.
+ */
+export async function bindToLog(
+  database: Database,
+  log: Pick<EventLog, 'numbering' | 'readStream'>,
+): Promise<Binding> {
+  const numbering = await log.numbering();
+  return database.transaction(async (client) => {
+    await client.query(`SELECT pg_advisory_xact_lock(${MIGRATION_LOCK})`);
+    return bind(client, log, numbering);
+  });
+}
+
+async function bind(
+  client: Queryable,
+  log: Pick<EventLog, 'readStream'>,
+  numbering: string,
+): Promise<Binding> {
+  const rows = await client.query<{ numbering: string }>('SELECT numbering FROM read.source');
+  const before = rows[0]?.numbering;
+  if (before === numbering) return { kind: 'same' };
+  const grown = before?.split(' ').every((shard) => numbering.split(' ').includes(shard)) ?? true;
+  if (!grown) {
+    await client.query('SET LOCAL client_min_messages = warning');
+    await client.query('DROP SCHEMA read CASCADE');
+    for (const definition of await readModelDefinitions()) await client.query(definition);
+    await showReusedNumbers(client, log);
+    // A shortcut past files whose messages may no longer be in the log.
+    await client.query('DELETE FROM app.import_progress');
+  }
+  await client.query(
+    `INSERT INTO read.source (numbering) VALUES ($1)
+     ON CONFLICT (one) DO UPDATE SET numbering = excluded.numbering`,
+    [numbering],
+  );
+  if (before === undefined) return { kind: 'first' };
+  return grown ? { kind: 'same' } : { kind: 'anew', before };
+}
+
+/** Whoever has hidden a message that is no longer in the log has not hidden the one that gets its number next. */
+async function showReusedNumbers(client: Queryable, log: Pick<EventLog, 'readStream'>): Promise<void> {
+  let after = '00000000-0000-0000-0000-000000000000';
+  for (;;) {
+    const rows = await client.query<{ id: string }>(
+      `SELECT DISTINCT conversation_id AS id FROM app.hidden_messages
+       WHERE conversation_id > $1 ORDER BY 1 LIMIT ${PAGE_ROWS_MAX}`,
+      [after],
+    );
+    for (const { id } of rows) {
+      const stream = conversationStream(asConversationId(id));
+      const read = await log.readStream(stream, { direction: 'backwards', limit: 1 });
+      const last = read.kind === 'events' ? (read.events[0]?.revision ?? -1n) : -1n;
+      await client.query('DELETE FROM app.hidden_messages WHERE conversation_id = $1 AND seq > $2', [
+        id,
+        last.toString(),
+      ]);
+    }
+    const last = rows.at(-1);
+    if (last === undefined) return;
+    after = last.id;
+  }
+}
