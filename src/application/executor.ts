@@ -109,6 +109,11 @@ export class Executor implements OnApplicationShutdown {
     this.conversations.observe(event);
   }
 
+  /** As {@link observe}, by somebody who knows only that there is an event: what is kept is read again before it is used. */
+  hear(conversationId: ConversationId, seq: Seq): void {
+    this.conversations.hear(conversationId, seq);
+  }
+
   /** Takes no more commands, and resolves when those under way are settled and snapshots written. */
   async close(): Promise<void> {
     this.isClosed = true;

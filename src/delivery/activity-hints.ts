@@ -1,6 +1,5 @@
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
-import type { Audience } from '../domain/conversation/audience';
-import type { ConversationId } from '../kernel/ids';
+import type { ConversationId, Ordinal, Seq, UserId } from '../kernel/ids';
 import type { ServerFrame } from '../protocol/frames';
 import { Hub } from './hub';
 import { Paced } from './paced';
@@ -9,6 +8,14 @@ import { Paced } from './paced';
 export const ACTIVITY_INTERVAL_MS = 1_000;
 /** Very large conversations in which something happens at once; of more, the devices learn when they sync. */
 export const ACTIVITY_CONVERSATIONS_MAX = 10_000;
+
+/** A very large conversation as of an event that was withheld. */
+interface Activity {
+  readonly conversationId: ConversationId;
+  readonly seq: Seq;
+  readonly lastOrdinal: Ordinal | 0;
+  readonly members: Iterable<UserId>;
+}
 
 /**
  * `conversation.activity` (PROTOCOL.md section 2): in very large groups, those devices that do not focus the
@@ -20,10 +27,9 @@ export class ActivityHints implements OnApplicationShutdown {
 
   constructor(private readonly hub: Hub) {}
 
-  /** @param audience as of the event that was withheld */
-  note(audience: Audience): void {
-    this.paced.run(audience.conversationId, () => {
-      this.tell(audience);
+  note(activity: Activity): void {
+    this.paced.run(activity.conversationId, () => {
+      this.tell(activity);
     });
   }
 
@@ -31,7 +37,7 @@ export class ActivityHints implements OnApplicationShutdown {
     this.paced.stop();
   }
 
-  private tell({ conversationId, members, lastOrdinal, seq }: Audience): void {
+  private tell({ conversationId, members, lastOrdinal, seq }: Activity): void {
     const frame: ServerFrame = {
       event: 'conversation.activity',
       data: { conversationId, headSeq: seq, headOrdinal: lastOrdinal },

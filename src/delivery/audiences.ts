@@ -7,6 +7,7 @@ import type { Recorded } from '../domain/conversation/events';
 import { fromSnapshot } from '../domain/conversation/snapshot';
 import { conversationStream, snapshotStream } from '../domain/conversation/streams';
 import { asOrdinal, asSeq, toRevision, toSeq, type ConversationId, type Seq } from '../kernel/ids';
+import { shardOf } from '../kernel/position';
 
 /** Members over all audiences that are kept: about 100 MB when every group is large. */
 export const AUDIENCE_MEMBERS_MAX = 1_000_000;
@@ -24,24 +25,31 @@ export class AudienceLost extends Error {
  */
 @Injectable()
 export class Audiences {
-  private readonly cache = new LRUCache<ConversationId, Audience>({
-    maxSize: AUDIENCE_MEMBERS_MAX,
-    sizeCalculation: ({ members }) => members.size + 1,
-  });
+  /** By shard, because a node may stop following one of them. */
+  private readonly caches: LRUCache<ConversationId, Audience>[] = [];
 
   constructor(private readonly log: EventLog) {}
 
   /** As of the event this node handled last, when that is remembered. */
-  get(id: ConversationId): Audience | undefined {
-    return this.cache.get(id);
+  get(id: ConversationId, shard = 0): Audience | undefined {
+    return this.caches[shard]?.get(id);
   }
 
-  set(audience: Audience): void {
-    this.cache.set(audience.conversationId, audience);
+  set(audience: Audience, shard = 0): void {
+    const cache = (this.caches[shard] ??= new LRUCache({
+      maxSize: Math.max(1, Math.floor(AUDIENCE_MEMBERS_MAX / this.log.shards)),
+      sizeCalculation: ({ members }) => members.size + 1,
+    }));
+    cache.set(audience.conversationId, audience);
   }
 
-  forget(id: ConversationId): void {
-    this.cache.delete(id);
+  forget(id: ConversationId, shard = 0): void {
+    this.caches[shard]?.delete(id);
+  }
+
+  /** Nothing of the shard is handled here any more: what is remembered of it grows old. */
+  forgetShard(shard: number): void {
+    this.caches[shard]?.clear();
   }
 
   /**
@@ -113,6 +121,8 @@ export class Audiences {
 export interface FeedEvent {
   readonly conversationId: ConversationId;
   readonly seq: Seq;
+  /** Of the log, from 0. */
+  readonly shard: number;
   readonly recorded: Recorded | undefined;
   /** Of what caused it, when that was traced. */
   readonly traceparent: string | undefined;
@@ -128,6 +138,7 @@ export function decode(conversationId: ConversationId, event: LogEvent): FeedEve
   return {
     conversationId,
     seq,
+    shard: shardOf(event.position),
     recorded,
     traceparent: typeof traceparent === 'string' ? traceparent : undefined,
   };

@@ -21,3 +21,18 @@ export function stopSignal(): AbortController {
 export async function pause(ms: number, signal: AbortSignal): Promise<void> {
   await sleep(ms, undefined, { signal, ref: false }).catch(() => undefined);
 }
+
+/** Ends when `signal` aborts. */
+// eslint-disable-next-line require-yield -- it is something to wait for in place of what does yield
+export async function* nothingUntil(signal: AbortSignal): AsyncGenerator<never, void, undefined> {
+  if (signal.aborted) return;
+  await new Promise<void>((resolve) => {
+    signal.addEventListener(
+      'abort',
+      () => {
+        resolve();
+      },
+      { once: true },
+    );
+  });
+}

@@ -40,6 +40,7 @@ const eventOf = (conversation: number, seq: number): FeedEvent => ({
   traceparent: undefined,
   conversationId: conversationOf(conversation),
   seq: asSeq(seq),
+  shard: 0,
   recorded: {
     conversationId: conversationOf(conversation),
     seq: asSeq(seq),
@@ -60,7 +61,7 @@ describe('ConversationLanes', () => {
     const summaries = { note: () => undefined } as never;
     const activity = new ActivityHints(hub);
     const fanOut = new FanOut(hub, new SystemClock(), new Metrics(), summaries, activity);
-    lanes = new ConversationLanes(audiences, fanOut, hub);
+    lanes = new ConversationLanes(audiences, fanOut);
     member = new RecordingConnection(userOf(1));
     hub.register(member, 's');
     handled = [];

@@ -1,11 +1,11 @@
-import { Injectable, Logger } from '@nestjs/common';
+import { Inject, Injectable, Logger } from '@nestjs/common';
 import { EventLogUnavailable } from '../application/ports/event-log';
 import { receivers } from '../domain/conversation/audience';
 import { asSeq, type ConversationId } from '../kernel/ids';
 import { advance, Audiences, type FeedEvent } from './audiences';
 import { backoffMs, pause, stopSignal, type Backoff } from './backoff';
 import { FanOut } from './fan-out';
-import { Hub } from './hub';
+import type { Outlet } from './outlet';
 
 /** Conversations whose audience is being loaded at once; beyond it the feed waits. */
 export const LANES_MAX = 64;
@@ -34,8 +34,7 @@ export class ConversationLanes {
 
   constructor(
     private readonly audiences: Audiences,
-    private readonly fanOut: FanOut,
-    private readonly hub: Hub,
+    @Inject(FanOut) private readonly outlet: Outlet,
   ) {}
 
   /** Events taken and not yet handed out. */
@@ -51,9 +50,9 @@ export class ConversationLanes {
       this.entries++;
       return;
     }
-    const known = this.audiences.get(event.conversationId);
+    const known = this.audiences.get(event.conversationId, event.shard);
     const next = (known?.seq ?? -1) + 1;
-    if (known === undefined && this.hub.size === 0 && event.seq > 0) {
+    if (known === undefined && this.outlet.isIdle && event.seq > 0) {
       // Nobody is here to have it, and the audience can be loaded when somebody is.
       handled();
     } else if (event.seq <= next) {
@@ -68,6 +67,11 @@ export class ConversationLanes {
   room(): Promise<void> | undefined {
     if (this.hasRoom()) return undefined;
     return new Promise((resolve) => this.waitingForRoom.push(resolve));
+  }
+
+  /** Events of the shard come no more; none may wait. */
+  forgetShard(shard: number): void {
+    this.audiences.forgetShard(shard);
   }
 
   /** Gives up what waits; the feed is over. */
@@ -122,11 +126,11 @@ export class ConversationLanes {
   }
 
   /** Brings the audience to the event before this one; what the subscription left out is delivered on the way. */
-  private async catchUp({ conversationId, seq }: FeedEvent): Promise<void> {
-    const known = this.audiences.get(conversationId);
+  private async catchUp({ conversationId, seq, shard }: FeedEvent): Promise<void> {
+    const known = this.audiences.get(conversationId, shard);
     if (known === undefined) {
       const audience = await this.audiences.load(conversationId, seq === 0 ? -1 : asSeq(seq - 1));
-      if (audience !== undefined) this.audiences.set(audience);
+      if (audience !== undefined) this.audiences.set(audience, shard);
       return;
     }
     if (seq <= known.seq + 1) return;
@@ -140,14 +144,14 @@ export class ConversationLanes {
 
   /** One turn of the event loop. An event that is known already, as after a reconnect, is not delivered again. */
   private deliver(event: FeedEvent): void {
-    const before = this.audiences.get(event.conversationId);
+    const before = this.audiences.get(event.conversationId, event.shard);
     if (before !== undefined && event.seq <= before.seq) return;
     const after = advance(before, event);
     if (after === undefined) return;
-    this.audiences.set(after);
-    if (event.recorded !== undefined && this.hub.size > 0) {
+    this.audiences.set(after, event.shard);
+    if (event.recorded !== undefined && !this.outlet.isIdle) {
       const { recorded, traceparent } = event;
-      this.fanOut.deliver(recorded, receivers(before, after, recorded), after, traceparent);
+      this.outlet.deliver(recorded, receivers(before, after, recorded), after, traceparent);
     }
   }
 
@@ -160,8 +164,8 @@ export class ConversationLanes {
   }
 
   /** A bug or a damaged stream: this conversation's event is left to `sync`, the others must not suffer. */
-  private giveUp({ conversationId, seq }: FeedEvent, error: unknown): void {
-    this.audiences.forget(conversationId);
+  private giveUp({ conversationId, seq, shard }: FeedEvent, error: unknown): void {
+    this.audiences.forget(conversationId, shard);
     this.logger.error({ err: error, conversationId, seq }, 'an event cannot be delivered live');
   }
 }

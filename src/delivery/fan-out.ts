@@ -7,9 +7,10 @@ import type { UserId } from '../kernel/ids';
 import { Metrics } from '../observability/metrics';
 import { ActivityHints } from './activity-hints';
 import type { Push } from './connection';
-import { toEventFrame } from './event-frame';
 import { Hub } from './hub';
-import { concernsAlone, isVeryLarge, plan } from './plan';
+import type { Outlet } from './outlet';
+import { concernsAlone } from './plan';
+import { planned, type PlannedEvent, type VeryLarge } from './planned';
 import { ReceiptSummaries } from './receipt-summaries';
 
 /**
@@ -18,7 +19,7 @@ import { ReceiptSummaries } from './receipt-summaries';
  * `sync` (docs/adr/0018).
  */
 @Injectable()
-export class FanOut {
+export class FanOut implements Outlet {
   private readonly isConnected = (userId: UserId): boolean => this.hub.isConnected(userId);
 
   constructor(
@@ -29,54 +30,51 @@ export class FanOut {
     private readonly activity: ActivityHints,
   ) {}
 
-  /**
-   * @param audience as of the event
-   * @param traceparent of what brought the event here, when that is traced
-   */
+  get isIdle(): boolean {
+    return this.hub.size === 0;
+  }
+
   deliver(recorded: Recorded, receivers: Iterable<UserId>, audience: Audience, traceparent?: string): void {
-    const { conversationId, seq, event } = recorded;
+    this.handOut(planned(recorded, receivers, audience, this.isConnected), traceparent);
+  }
+
+  /** An event that this node, or a relay for it, has planned. */
+  handOut(event: PlannedEvent, traceparent?: string): void {
+    const { conversationId, seq, reach, forms } = event;
     const step = beginStep('push', 'internal', traceparent);
-    if ('packed' in event) this.summaries.note(conversationId, seq, event);
-    this.push(recorded, receivers, audience);
+    if (reach !== undefined) this.summaries.note(conversationId, seq, reach);
+    if (forms.length > 0) this.push(event);
     step?.end(undefined, { 'parley.sequence': seq });
   }
 
-  private push(recorded: Recorded, receivers: Iterable<UserId>, audience: Audience): void {
-    const isOpen = !isVeryLarge(audience);
+  private push({ conversationId, seq, forms, sentAt, veryLarge }: PlannedEvent): void {
     let isHinted = false;
-    for (const variant of plan(recorded, receivers, this.isConnected)) {
-      const push = encode(variant.recorded);
-      for (const userId of variant.userIds) {
-        if (isOpen) for (const connection of this.hub.connectionsOf(userId)) connection.push(push);
-        else if (this.pushFocused(recorded, push, userId)) isHinted = true;
-      }
-      if (recorded.event.type === 'MessageSent') {
-        this.metrics.sendToDeliveredMs.observe(Math.max(0, this.clock.now() - recorded.at));
+    for (const { bytes, userIds } of forms) {
+      const push = { conversationId, seq, bytes };
+      for (const userId of userIds) {
+        if (veryLarge === undefined)
+          for (const connection of this.hub.connectionsOf(userId)) connection.push(push);
+        else if (this.pushFocused(push, veryLarge, userId)) isHinted = true;
       }
     }
-    if (isHinted) this.activity.note(audience);
+    if (sentAt !== undefined) this.metrics.sendToDeliveredMs.observe(Math.max(0, this.clock.now() - sentAt));
+    if (isHinted && veryLarge !== undefined) this.activity.note({ conversationId, seq, ...veryLarge });
   }
 
   /** @returns true when a device is left that a hint will do for */
-  private pushFocused(recorded: Recorded, push: Push, userId: UserId): boolean {
-    const { conversationId, seq } = recorded;
-    const concern = concernsAlone(recorded, userId);
+  private pushFocused(push: Push, { concern }: VeryLarge, userId: UserId): boolean {
+    const { conversationId, seq } = push;
+    const alone = concernsAlone(concern, userId);
     let isHinted = false;
     for (const connection of this.hub.connectionsOf(userId)) {
-      if (concern === 'push' || connection.focused === conversationId) {
+      if (alone === 'push' || connection.focused === conversationId) {
         connection.push(push);
         continue;
       }
       connection.withhold(conversationId, seq);
-      if (concern === 'resync') connection.catchUp(conversationId);
+      if (alone === 'resync') connection.catchUp(conversationId);
       else isHinted = true;
     }
     return isHinted;
   }
 }
-
-const encode = (recorded: Recorded): Push => ({
-  conversationId: recorded.conversationId,
-  seq: recorded.seq,
-  bytes: Buffer.from(JSON.stringify(toEventFrame(recorded))),
-});

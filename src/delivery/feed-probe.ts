@@ -2,7 +2,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import { EventLog, EventLogUnavailable, type LogEvent } from '../application/ports/event-log';
 import { conversationOfStream } from '../domain/conversation/streams';
-import { furthest, hasPassed, nearest, POSITION_START, standsIn, type Position } from '../kernel/position';
+import {
+  furthest,
+  hasPassed,
+  nearest,
+  POSITION_START,
+  standsIn,
+  within,
+  type Position,
+} from '../kernel/position';
 import { Metrics } from '../observability/metrics';
 import { CONVERSATIONS_ONLY, Feed } from './feed';
 
@@ -62,7 +70,7 @@ export class FeedProbe implements OnApplicationShutdown {
     const due = before === undefined ? taken : furthest(taken, before.tail);
     try {
       const tail = await this.log.headOf(CONVERSATIONS_ONLY);
-      const checked = await this.look(this.checked ?? this.feed.origin, due);
+      const checked = await this.look(this.feed.relayed.past(this.checked ?? this.feed.origin), due);
       if (this.isSilent(taken)) {
         this.logger.warn('the subscription has gone silent; it is taken up again');
         this.feed.restart();
@@ -70,7 +78,7 @@ export class FeedProbe implements OnApplicationShutdown {
       this.checked = checked;
       this.feed.forgetUpTo(checked);
       this.before = { tail, heard: this.feed.heard, reached: this.feed.reached };
-      this.isAgain = !hasPassed(checked, due);
+      this.isAgain = !hasPassed(checked, this.ownPart(due, checked));
       return this.isAgain;
     } catch (error) {
       if (!(error instanceof EventLogUnavailable)) this.logger.error(`a probe failed: ${String(error)}`);
@@ -100,7 +108,9 @@ export class FeedProbe implements OnApplicationShutdown {
   }
 
   /** Repairs what is missing after `from` up to `to`. @returns up to where everything was looked at */
-  private async look(from: Position, to: Position): Promise<Position> {
+  private async look(from: Position, due: Position): Promise<Position> {
+    const shards = this.feed.relayed.ownAfter(from);
+    const to = this.ownPart(due, from);
     let after = from;
     for (let looked = 0; looked < PROBE_EVENTS_MAX && !hasPassed(after, to); looked += PAGE_EVENTS) {
       if (looked > 0) await sleep(PAGE_PAUSE_MS);
@@ -109,12 +119,19 @@ export class FeedProbe implements OnApplicationShutdown {
         limit: PAGE_EVENTS,
         filter: CONVERSATIONS_ONLY,
         ...(after === POSITION_START ? {} : { after }),
+        ...(shards === undefined ? {} : { shards }),
       });
       this.repair(page.events.filter(({ position }) => hasPassed(to, position)));
       if (page.endOfLog) return to;
       after = page.next;
     }
     return nearest(to, after);
+  }
+
+  /** What relays bring is checked by them. */
+  private ownPart(due: Position, checked: Position): Position {
+    const shards = this.feed.relayed.ownAfter(checked);
+    return shards === undefined ? due : within(shards, due, checked);
   }
 
   private repair(events: readonly LogEvent[]): void {

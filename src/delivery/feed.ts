@@ -1,4 +1,4 @@
-import { Injectable, Logger } from '@nestjs/common';
+import { Inject, Injectable, Logger } from '@nestjs/common';
 import {
   EventLog,
   type LogEvent,
@@ -10,12 +10,13 @@ import { beginStep } from '../application/ports/tracing';
 import { CONVERSATION_STREAM_PREFIX, conversationOfStream } from '../domain/conversation/streams';
 import { Clock } from '../kernel/clock';
 import { toSeq, type ConversationId, type Millis, type Seq } from '../kernel/ids';
-import { furthest, hasPassed, POSITION_START, type Position } from '../kernel/position';
+import { furthest, hasPassed, ofShard, placeIn, POSITION_START, type Position } from '../kernel/position';
 import { LagTrail } from '../observability/lag-trail';
 import { Metrics } from '../observability/metrics';
 import { decode } from './audiences';
-import { backoffMs, pause, stopSignal, type Backoff } from './backoff';
+import { backoffMs, nothingUntil, pause, stopSignal, type Backoff } from './backoff';
 import { ConversationLanes } from './conversation-lanes';
+import { RelayedShards } from './relayed-shards';
 
 /** While the feed waits for room it gives a sign of life this often. */
 const ROOM_SIGN_MS = 1_000;
@@ -39,6 +40,20 @@ interface InFlight {
 interface Waiter {
   readonly goal: Position;
   resolve(reached: boolean): void;
+}
+
+/** Who is shown every event of the log. */
+export interface FeedObserver {
+  observe(event: LogEvent): void;
+}
+
+export type FeedMetrics = Pick<Metrics, 'feedLagEvents' | 'feedRestarts'>;
+
+/** How far a relay has brought a shard, in places of it, and by how many events. */
+export interface RelayedTo {
+  readonly done: Position;
+  readonly taken: Position;
+  readonly events: number;
 }
 
 /**
@@ -75,14 +90,19 @@ export class Feed {
   private subscribedTo: Position = POSITION_START;
   private subscribed = false;
   private lastItemAt: Millis | undefined;
+  readonly relayed: RelayedShards;
+  /** Which shards the subscription is to follow has changed. */
+  private isOutdated = false;
 
   constructor(
     private readonly log: EventLog,
-    private readonly executor: Executor,
+    @Inject(Executor) private readonly observer: FeedObserver,
     private readonly lanes: ConversationLanes,
     private readonly clock: Clock,
-    private readonly metrics: Metrics,
-  ) {}
+    @Inject(Metrics) private readonly metrics: FeedMetrics,
+  ) {
+    this.relayed = new RelayedShards(log.shards);
+  }
 
   /**
    * The last conversation event taken from the log, or the last there was at the start; undefined until the log
@@ -103,13 +123,14 @@ export class Feed {
     return this.done;
   }
 
-  /** True as soon as everything up to `goal` has been handed out; false when `timeoutMs` run out first. */
-  async waitFor(goal: Position, timeoutMs: number): Promise<boolean> {
+  /** True as soon as everything up to `goal` has been handed out; false when `timeoutMs` run out first, or the feed ends. */
+  async waitFor(goal: Position, timeoutMs?: number): Promise<boolean> {
     if (hasPassed(this.done, goal)) return true;
     return new Promise((resolve) => {
-      const timer = setTimeout(() => {
+      const giveUp = (): void => {
         waiter.resolve(false);
-      }, timeoutMs);
+      };
+      const timer = timeoutMs === undefined ? undefined : setTimeout(giveUp, timeoutMs);
       const waiter: Waiter = {
         goal,
         resolve: (reached) => {
@@ -123,7 +144,8 @@ export class Feed {
   }
 
   status(): FeedStatus {
-    return { subscribed: this.subscribed, lastItemAt: this.lastItemAt, waiting: this.lanes.waiting };
+    const subscribed = this.subscribed || this.relayed.areAll;
+    return { subscribed, lastItemAt: this.lastItemAt, waiting: this.lanes.waiting };
   }
 
   /** Begins at the end of the log. Resolves when the feed knows where it stands, or has been stopped. */
@@ -145,10 +167,7 @@ export class Feed {
     for (let attempt = 0; !this.isStopped(); attempt++) {
       try {
         if (this.taken === undefined) await this.standAtTheEnd();
-        const after = this.resumeAfter === POSITION_START ? 'start' : this.resumeAfter;
-        this.subscription = stopSignal();
-        const ends = AbortSignal.any([signal, this.subscription.signal]);
-        for await (const item of this.log.subscribe({ after, filter: CONVERSATIONS_ONLY, signal: ends })) {
+        for await (const item of this.items(signal)) {
           attempt = 0;
           const room = this.take(item);
           if (room !== undefined) await this.waitForRoom(room);
@@ -156,11 +175,24 @@ export class Feed {
       } catch (error) {
         if (!this.isStopped()) this.logger.warn({ err: error }, 'the subscription broke');
       }
-      this.subscribed = false;
       if (this.isStopped()) return;
+      if (this.isOutdated) continue;
+      this.subscribed = false;
       this.metrics.feedRestarts.inc();
       await pause(backoffMs(attempt, RESUBSCRIBE), signal);
     }
+  }
+
+  /** Of a subscription to the shards that this node follows itself; none: until that changes. */
+  private items(signal: AbortSignal): AsyncIterable<SubscriptionItem> {
+    const after = this.resumeAfter === POSITION_START ? 'start' : this.resumeAfter;
+    this.subscription = stopSignal();
+    this.isOutdated = false;
+    const ends = AbortSignal.any([signal, this.subscription.signal]);
+    const shards = this.relayed.own;
+    if (shards?.size === 0) return nothingUntil(ends);
+    const which = shards === undefined ? {} : { shards };
+    return this.log.subscribe({ after, filter: CONVERSATIONS_ONLY, signal: ends, ...which });
   }
 
   /**
@@ -188,7 +220,7 @@ export class Feed {
         return this.lanes.room();
       case 'checkpoint':
       case 'caughtUp':
-        this.resumeAfter = furthest(item.position, this.resumeAfter);
+        if (!this.isOutdated) this.resumeAfter = furthest(item.position, this.resumeAfter);
         return undefined;
     }
   }
@@ -198,6 +230,8 @@ export class Feed {
    * audience is known; a connection that registers in between cannot exist.
    */
   private takeEvent(event: LogEvent): void {
+    // Still on its way when the shard was left.
+    if (this.relayed.has(event.position)) return;
     this.resumeAfter = furthest(event.position, this.resumeAfter);
     this.subscribedTo = furthest(event.position, this.subscribedTo);
     this.trail.see(event.position);
@@ -209,8 +243,45 @@ export class Feed {
     this.handOut(event);
   }
 
+  /**
+   * A relay is to follow the shard for this node. Resolves when all that this node has taken of it itself has been
+   * handed out, with the place it came to; undefined: the shard was taken back meanwhile.
+   */
+  async leave(shard: number): Promise<Position | undefined> {
+    const leaving = this.relayed.leave(shard);
+    this.renew();
+    const place = placeIn(this.taken ?? POSITION_START, shard);
+    await this.waitFor(ofShard(shard, place));
+    if (!this.relayed.begin(shard, leaving, place)) return undefined;
+    this.lanes.forgetShard(shard);
+    return place;
+  }
+
+  /**
+   * What a relay says of a shard that was left to it: everything up to `done` has been handed out, and nothing after
+   * `taken`. Places of the shard.
+   */
+  bringTo(shard: number, { done, taken, events }: RelayedTo): void {
+    this.heard++;
+    this.lastItemAt = this.clock.now();
+    const at = ofShard(shard, done);
+    this.taken = furthest(ofShard(shard, taken), this.taken ?? POSITION_START);
+    this.done = furthest(at, this.done);
+    this.resumeAfter = furthest(at, this.resumeAfter);
+    this.subscribedTo = furthest(at, this.subscribedTo);
+    this.relayed.bringTo(shard, placeIn(this.done, shard));
+    if (events > 0) this.trail.see(ofShard(shard, taken), events);
+    this.tellWaiters();
+  }
+
+  /** The shard is this node's own again, from where everything has been handed out. */
+  follow(shard: number): void {
+    if (this.relayed.follow(shard)) this.renew();
+  }
+
   /** Was the event, or a later one of its conversation, taken since the last {@link forgetUpTo}? */
-  hasTaken({ stream, revision }: LogEvent): boolean {
+  hasTaken({ stream, revision, position }: LogEvent): boolean {
+    if (this.relayed.hasBrought(position)) return true;
     const id = conversationOfStream(stream);
     const known = id === undefined ? undefined : this.recent.get(id);
     return known !== undefined && known.seq >= toSeq(revision);
@@ -232,7 +303,7 @@ export class Feed {
     const conversationId = conversationOfStream(event.stream);
     if (conversationId === undefined) return;
     this.remember(conversationId, event);
-    this.executor.observe(event);
+    this.observer.observe(event);
     const entry: InFlight = { position: event.position, done: false };
     this.inFlight.push(entry);
     const decoded = decode(conversationId, event);
@@ -268,6 +339,15 @@ export class Feed {
       this.inFlight.shift();
     }
     this.metrics.feedLagEvents.set(this.inFlight.length);
+    this.tellWaiters();
+  }
+
+  private tellWaiters(): void {
     for (const waiter of this.waiters) if (hasPassed(this.done, waiter.goal)) waiter.resolve(true);
+  }
+
+  private renew(): void {
+    this.isOutdated = true;
+    this.subscription.abort();
   }
 }

@@ -7,7 +7,7 @@ import {
 } from '../../test/support/delivery';
 import { asSeq, type ConversationId } from '../kernel/ids';
 import type { Connection } from './connection';
-import { concernsAlone, FOCUS_MEMBERS_MAX } from './plan';
+import { concernOf, concernsAlone, FOCUS_MEMBERS_MAX } from './plan';
 import { ACTIVITY_INTERVAL_MS } from './activity-hints';
 
 const ONE = conversationOf(1);
@@ -137,8 +137,8 @@ describe('a very large group', () => {
   it('concerns nobody alone by anything else', () => {
     const recorded = { conversationId: ONE, seq: asSeq(1), at: 0 as never };
     const left = { type: 'MembershipChanged', by: userOf(1), userId: userOf(1), change: 'left' } as const;
-    expect(concernsAlone({ ...recorded, event: left }, userOf(2))).toBeUndefined();
+    expect(concernsAlone(concernOf({ ...recorded, event: left }), userOf(2))).toBeUndefined();
     const deleted = { type: 'MessageDeleted', by: userOf(1), target: asSeq(0) } as const;
-    expect(concernsAlone({ ...recorded, event: deleted }, userOf(1))).toBeUndefined();
+    expect(concernsAlone(concernOf({ ...recorded, event: deleted }), userOf(1))).toBeUndefined();
   });
 });

@@ -9,16 +9,24 @@ export const FOCUS_MEMBERS_MAX = 1_000;
 export const isVeryLarge = ({ members }: Audience): boolean => members.size > FOCUS_MEMBERS_MAX;
 
 /**
- * What an event means to this user alone, so that even a device that does not focus a very large group must know of
+ * What an event means to one user alone, so that even a device that does not focus a very large group must know of
  * it at once. Joining is the first thing one sees of it, so nothing can have been left out before. After a leaving
  * nothing more comes, and one's own reading clears the count on all one's devices: but events before may have been
  * withheld, and a seq pushed after them would hide that they are missing.
  */
-export function concernsAlone({ event }: Recorded, userId: UserId): 'push' | 'resync' | undefined {
-  if (event.type === 'MessageRead') return 'resync';
-  if (event.type !== 'MembershipChanged' || event.userId !== userId) return undefined;
-  return event.change === 'joined' ? 'push' : 'resync';
+export function concernOf({ event }: Recorded): Concern | undefined {
+  if (event.type === 'MessageRead') return { of: 'everybody', how: 'resync' };
+  if (event.type !== 'MembershipChanged') return undefined;
+  return { of: event.userId, how: event.change === 'joined' ? 'push' : 'resync' };
 }
+
+export interface Concern {
+  readonly of: UserId | 'everybody';
+  readonly how: 'push' | 'resync';
+}
+
+export const concernsAlone = (concern: Concern | undefined, userId: UserId): Concern['how'] | undefined =>
+  concern?.of === userId || concern?.of === 'everybody' ? concern.how : undefined;
 
 /** One form of an event, and who gets it in this form. */
 interface Variant {

@@ -2,8 +2,6 @@ import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import { Executor } from '../application/executor';
 import { EventLogUnavailable } from '../application/ports/event-log';
 import { StoreUnavailable } from '../application/ports/store-unavailable';
-import type { MessageDelivered, MessageRead } from '../domain/conversation/events';
-import { unpack } from '../domain/conversation/packed-cursors';
 import type { ConversationState } from '../domain/conversation/state';
 import type { ConversationId, Seq, UserId } from '../kernel/ids';
 import type { ServerFrame } from '../protocol/frames';
@@ -40,8 +38,9 @@ export class ReceiptSummaries implements OnApplicationShutdown {
     private readonly hub: Hub,
   ) {}
 
-  note(conversationId: ConversationId, seq: Seq, event: MessageDelivered | MessageRead): void {
-    const reach = Math.max(this.waiting.get(conversationId)?.reach ?? -1, reachOf(event));
+  /** @param reaching how far the receipts of the event at `seq` reach */
+  note(conversationId: ConversationId, seq: Seq, reaching: number): void {
+    const reach = Math.max(this.waiting.get(conversationId)?.reach ?? -1, reaching);
     this.waiting.set(conversationId, { seq, reach });
     this.paced.run(conversationId, () => {
       const receipts = this.waiting.get(conversationId);
@@ -88,11 +87,4 @@ export class ReceiptSummaries implements OnApplicationShutdown {
     }
     return authors;
   }
-}
-
-function reachOf(event: MessageDelivered | MessageRead): number {
-  const inFull = event.cursors.reduce((furthest, { upTo }) => Math.max(furthest, upTo), -1);
-  const has = event.type === 'MessageDelivered' ? 'devices' : 'usersOnly';
-  // Ascending: the last one reaches furthest.
-  return Math.max(inFull, unpack(event.packed ?? '', has).at(-1)?.upTo ?? -1);
 }

@@ -64,6 +64,14 @@ export function fromPlaces(places: readonly Position[]): Position {
   return others.length === 0 ? { commit, prepare } : { commit, prepare, others };
 }
 
+/** This position in these shards, and the other one in all others. */
+export const within = (shards: ReadonlySet<number>, position: Position, other: Position): Position =>
+  fromPlaces(
+    Array.from({ length: Math.max(shardsOf(position), shardsOf(other)) }, (_, n) =>
+      placeIn(shards.has(n) ? position : other, n),
+    ),
+  );
+
 /** The position of an event that has this place in its shard. */
 export const ofShard = (shard: number, place: Position): Position =>
   shard === 0

@@ -18,10 +18,10 @@ export class LagTrail {
   /** By shard: there is no order between the positions of several. */
   private readonly trails: ShardTrail[] = [];
 
-  /** The reader has seen the next event. */
-  see(position: Position): void {
+  /** The reader has seen the next event, or the next few of one shard. */
+  see(position: Position, events = 1): void {
     const shard = shardOf(position);
-    (this.trails[shard] ??= new ShardTrail()).see(placeIn(position, shard));
+    (this.trails[shard] ??= new ShardTrail()).see(placeIn(position, shard), events);
   }
 
   /** Events seen that lie after `follower`. What it has passed once counts as passed for ever. */
@@ -39,8 +39,8 @@ class ShardTrail {
   /** Events from one mark to the next. */
   private stride = 1;
 
-  see(position: Position): void {
-    this.count++;
+  see(position: Position, events: number): void {
+    this.count += events;
     if (this.count - this.marked < this.stride) return;
     this.marked = this.count;
     this.marks.push({ position, count: this.count });

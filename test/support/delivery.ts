@@ -177,7 +177,7 @@ export class DeliveryWorld {
     this.summaries = new ReceiptSummaries(this.executor, this.hub);
     this.activity = new ActivityHints(this.hub);
     const fanOut = new FanOut(this.hub, this.clock, this.metrics, this.summaries, this.activity);
-    this.lanes = new ConversationLanes(this.audiences, fanOut, this.hub);
+    this.lanes = new ConversationLanes(this.audiences, fanOut);
     this.feed = new Feed(log, this.executor, this.lanes, this.clock, this.metrics);
     this.inbox = new FoldedInbox(log);
     const reader = new GapReader(log);

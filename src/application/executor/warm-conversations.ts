@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { EventMetadata } from '../../domain/conversation/codec';
 import { conversationOfStream } from '../../domain/conversation/streams';
-import { toSeq, type ConversationId, type EventId } from '../../kernel/ids';
+import { toSeq, type ConversationId, type EventId, type Seq } from '../../kernel/ids';
 import type { LogEvent } from '../ports/event-log';
 import {
   follow,
@@ -149,6 +149,14 @@ export class WarmConversations {
     }
     note(entry, seq);
     if (seq === head + 1) this.advance(id, entry, event);
+  }
+
+  /** See Executor.hear. */
+  hear(id: ConversationId, seq: Seq): void {
+    const loading = this.loading.get(id);
+    if (loading !== undefined) note(loading, seq);
+    const entry = this.appending.get(id) ?? this.entries.peek(id);
+    if (entry !== undefined) note(entry, seq);
   }
 
   private advance(id: ConversationId, entry: Entry, event: LogEvent): void {

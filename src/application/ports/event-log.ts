@@ -72,6 +72,8 @@ export interface ReadAllOptions {
   readonly direction?: 'forwards' | 'backwards';
   readonly limit: number;
   readonly filter?: LogFilter;
+  /** Of a log in shards, only these, from 0; `next` leaves the others where `after` has them. Default: all. */
+  readonly shards?: ReadonlySet<number>;
 }
 
 export interface AllRead {
@@ -86,6 +88,8 @@ export interface SubscribeOptions {
   readonly after: Position | 'start' | 'end';
   readonly filter?: LogFilter;
   readonly signal?: AbortSignal;
+  /** Of a log in shards, only these, from 0. Default: all. */
+  readonly shards?: ReadonlySet<number>;
 }
 
 export type SubscriptionItem =
@@ -154,6 +158,14 @@ export abstract class EventLog {
   }
   /** Keeps only the last `maxCount` events of a stream readable. */
   abstract setMaxCount(stream: string, maxCount: number): Promise<void>;
+  /** Logs that this one consists of. */
+  get shards(): number {
+    return 1;
+  }
+  /** One of them by itself, from 0, with places of its own; of a log without shards, the log. */
+  shard(_number: number): EventLog {
+    return this;
+  }
   /** Identity of this log (PROTOCOL.md section 1); changes only when an older backup is restored. */
   abstract epoch(): Promise<string>;
   /**

@@ -132,6 +132,14 @@ export function deliveredCursorsOf(
   return cursors;
 }
 
+/** How far the furthest of the event's cursors reaches; -1: it has none. */
+export function reachOf(event: MessageDelivered | MessageRead): number {
+  const inFull = event.cursors.reduce((furthest, { upTo }) => Math.max(furthest, upTo), -1);
+  const has = event.type === 'MessageDelivered' ? 'devices' : 'usersOnly';
+  // Ascending: the last one reaches furthest.
+  return Math.max(inFull, unpack(event.packed ?? '', has).at(-1)?.upTo ?? -1);
+}
+
 /** A thousand receivers look for their own cursor in the same event: it is unpacked for the first of them. */
 const unpackedReads = new WeakMap<MessageRead, ReadonlyMap<number, Seq>>();
 

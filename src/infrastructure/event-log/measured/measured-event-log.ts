@@ -66,6 +66,14 @@ export class MeasuredEventLog extends EventLog {
     return this.log.setMaxCount(stream, maxCount);
   }
 
+  override get shards(): number {
+    return this.log.shards;
+  }
+
+  override shard(number: number): EventLog {
+    return new MeasuredEventLog(this.log.shard(number), this.metrics);
+  }
+
   override epoch(): Promise<string> {
     return this.log.epoch();
   }

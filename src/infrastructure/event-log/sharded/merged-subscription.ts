@@ -79,10 +79,11 @@ class Merged {
         ? this.ending.signal
         : AbortSignal.any([this.ending.signal, options.signal]);
     this.signal.addEventListener('abort', this.stop, { once: true });
-    this.sources = shards.map((log, shard) => ({
+    const sources = shards.map((log, shard) => ({
       ...{ shard, log, items: [], place: placeIn(begin, shard) },
       ...{ isThere: true, isLive: false, wake: nothing },
     }));
+    this.sources = sources.filter(({ shard }) => options.shards?.has(shard) !== false);
     for (const source of this.sources) void this.follow(source);
   }
 

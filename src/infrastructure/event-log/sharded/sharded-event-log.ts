@@ -15,6 +15,7 @@ import {
 } from '../../../application/ports/event-log';
 import { fromPlaces, ofShard, placeIn, POSITION_START, type Position } from '../../../kernel/position';
 import { subscribeToShards, type OnAway } from './merged-subscription';
+import { OneShard } from './one-shard';
 import { shardOfStream } from './placement';
 
 /** After every place there is; where reading backwards begins, for a shard of which nothing has been read yet. */
@@ -37,7 +38,7 @@ export interface ShardedOptions {
 export class ShardedEventLog extends EventLog {
   /** @param shards in the order of the arrangement, two at least */
   constructor(
-    private readonly shards: readonly EventLog[],
+    private readonly logs: readonly EventLog[],
     private readonly options: ShardedOptions,
   ) {
     super();
@@ -61,21 +62,22 @@ export class ShardedEventLog extends EventLog {
   }
 
   override async readAll(options: ReadAllOptions): Promise<AllRead> {
-    const { limit, after, direction = 'forwards' } = options;
+    const { limit, after, direction = 'forwards', shards } = options;
     if (!Number.isInteger(limit) || limit < 1 || limit > READ_EVENTS_MAX) {
       throw new RangeError(`a read takes 1 to ${READ_EVENTS_MAX} events, not ${limit}`);
     }
-    const fromEach = Math.max(1, Math.floor(limit / this.shards.length));
-    const begin = this.shards.map((_, shard) => beginOf(after, shard, direction));
+    const fromEach = Math.max(1, Math.floor(limit / (shards?.size ?? this.logs.length)));
+    const begin = this.logs.map((_, shard) => beginOf(after, shard, direction));
     const pages = await Promise.all(
-      this.shards.map((log, shard) => {
+      this.logs.map((log, shard) => {
         const place = begin[shard] ?? POSITION_START;
+        if (shards?.has(shard) === false) return { events: [], next: place, endOfLog: true };
         const from = place.commit === PLACE_END.commit ? {} : { after: place };
         const { after: _whole, ...others } = options;
         return log.readAll({ ...others, ...from, limit: fromEach });
       }),
     );
-    const kept = limit < this.shards.length ? firstOf(pages, limit, direction) : pages.map(() => true);
+    const kept = limit < this.logs.length ? firstOf(pages, limit, direction) : pages.map(() => true);
     return {
       events: pages.flatMap((page, shard) => (kept[shard] === true ? this.shown(shard, page.events) : [])),
       next: fromPlaces(
@@ -87,19 +89,29 @@ export class ShardedEventLog extends EventLog {
 
   override subscribe(options: SubscribeOptions): AsyncIterable<SubscriptionItem> {
     const isShown = (shard: number, event: LogEvent): boolean => this.isPlaced(shard, event);
-    return subscribeToShards(this.shards, () => this.head(), { ...options, isShown, ...this.options });
+    return subscribeToShards(this.logs, () => this.head(), { ...options, isShown, ...this.options });
   }
 
   override async head(): Promise<Position> {
-    return fromPlaces(await Promise.all(this.shards.map((log) => log.head())));
+    return fromPlaces(await Promise.all(this.logs.map((log) => log.head())));
   }
 
   override async headOf(filter: LogFilter): Promise<Position> {
-    return fromPlaces(await Promise.all(this.shards.map((log) => log.headOf(filter))));
+    return fromPlaces(await Promise.all(this.logs.map((log) => log.headOf(filter))));
   }
 
   override async setMaxCount(stream: string, maxCount: number): Promise<void> {
     await this.placeOf(stream).log.setMaxCount(stream, maxCount);
+  }
+
+  override get shards(): number {
+    return this.logs.length;
+  }
+
+  override shard(number: number): EventLog {
+    const log = this.logs[number];
+    if (log === undefined) throw new RangeError(`there are ${this.shards} shards, and no shard ${number}`);
+    return new OneShard(log, (event) => this.isPlaced(number, event), this.options.epoch);
   }
 
   override epoch(): Promise<string> {
@@ -111,12 +123,12 @@ export class ShardedEventLog extends EventLog {
   }
 
   private placeOf(stream: string): { readonly log: EventLog; readonly shard: number } {
-    const shard = shardOfStream(stream, this.shards.length);
-    return { log: this.shards[shard] as EventLog, shard };
+    const shard = shardOfStream(stream, this.logs.length);
+    return { log: this.logs[shard] as EventLog, shard };
   }
 
   private isPlaced(shard: number, { stream }: LogEvent): boolean {
-    return shardOfStream(stream, this.shards.length) === shard;
+    return shardOfStream(stream, this.logs.length) === shard;
   }
 
   private shown(shard: number, events: readonly LogEvent[]): readonly LogEvent[] {
