@@ -66,4 +66,8 @@ export class OneShard extends EventLog {
   override epoch(): Promise<string> {
     return this.wholeEpoch();
   }
+
+  override numbering(): Promise<string> {
+    return this.log.numbering();
+  }
 }

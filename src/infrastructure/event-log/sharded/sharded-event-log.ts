@@ -119,7 +119,7 @@ export class ShardedEventLog extends EventLog {
   }
 
   override async numbering(): Promise<string> {
-    return (await Promise.all(this.shards.map((log) => log.numbering()))).join(' ');
+    return (await Promise.all(this.logs.map((log) => log.numbering()))).join(' ');
   }
 
   private placeOf(stream: string): { readonly log: EventLog; readonly shard: number } {
