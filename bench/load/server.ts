@@ -43,7 +43,7 @@ export interface ServerSetup {
 export const THIS_BUILD: Build = {
   name: 'parley',
   script: resolve(__dirname, '../../src/main.js'),
-  flags: ['--enable-source-maps', '--max-semi-space-size=32'],
+  flags: ['--enable-source-maps', '--max-semi-space-size=32', '--v8-pool-size=0'],
 };
 
 /**
