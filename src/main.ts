@@ -37,8 +37,9 @@ function announce(config: Config, node: RunningNode, startedAt: number): void {
   if (config.roles.has('gateway')) say(`  Redis         ${node.places.redis}`);
 }
 
-async function stop(node: RunningNode, tracing: Tracing | undefined, signal: string): Promise<void> {
-  say(`${signal}: draining.`);
+async function stop(node: RunningNode, tracing: Tracing | undefined, why: string | Error): Promise<void> {
+  if (typeof why === 'string') say(`${why}: draining.`);
+  else complain(`Parley cannot go on: ${why.message}.`);
   setTimeout(() => {
     complain(`Not drained within ${STOP_TIMEOUT_MS / 1_000} s; leaving.`);
     process.exit(1);
@@ -46,7 +47,7 @@ async function stop(node: RunningNode, tracing: Tracing | undefined, signal: str
   await node.stop();
   await tracing?.stop();
   say('Stopped.');
-  process.exit(0);
+  process.exit(typeof why === 'string' ? 0 : EXIT_CONFIGURATION);
 }
 
 /** A bug that nobody caught: Node would print the error with all its properties, and what they quote. */
@@ -71,7 +72,7 @@ async function main(): Promise<void> {
   const tracing = config.tracesEndpoint === undefined ? undefined : startTracing(process.env);
   const node = await startNode(config);
   announce(config, node, startedAt);
-  await stop(node, tracing, await signal);
+  await stop(node, tracing, await Promise.race([signal, node.failed]));
 }
 
 main().catch((error: unknown) => {

@@ -1,12 +1,13 @@
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import type { Counter } from 'prom-client';
 import { LIVE_GROUP } from '../projections/live';
+import { ShardAway } from './application/ports/event-log';
 import { Feed } from './delivery/feed';
 import { GatewayCounters } from './gateway/gateway-counters';
 import { Sockets } from './gateway/sockets';
 import { SystemClock } from './kernel/clock';
 import { LagProbe, type Follower } from './lag-probe';
-import { HealthChecks } from './observability/health';
+import { HealthChecks, type CheckResult } from './observability/health';
 import { Metrics } from './observability/metrics';
 import type { ProjectorObserver, Stores } from './stores';
 
@@ -51,7 +52,15 @@ function observeGateway(app: NestExpressApplication): void {
  */
 function checkStores(stores: Stores, health: HealthChecks, lagMs: () => number): void {
   const up = { status: 'up' } as const;
-  health.register('eventStore', () => stores.eventLog.head().then(() => up), false);
+  const eventStore = (): Promise<CheckResult> =>
+    stores.eventLog.head().then(
+      () => up,
+      (error: unknown) => {
+        if (!(error instanceof ShardAway)) throw error;
+        return { status: 'down', detail: `shard ${error.shard + 1} is away` };
+      },
+    );
+  health.register('eventStore', eventStore, false);
   health.register('postgres', () => stores.database.query('SELECT 1').then(() => up), false);
   health.register(
     'projection',

@@ -21,6 +21,8 @@ export interface RunningNode {
   /** Where it listens, as `http://address:port`: devices with the role `gateway`, probes always. */
   readonly url: string;
   readonly places: Stores['places'];
+  /** Resolves when this node must not go on, for a reason that would have kept it from starting. */
+  readonly failed: Promise<Error>;
   /** Drains: refuses newcomers, tells devices to reconnect, finishes what is under way, closes the stores. */
   stop(): Promise<void>;
 }
@@ -40,6 +42,7 @@ export async function startNode(config: Config): Promise<RunningNode> {
     return {
       url: addressOf(app.getHttpServer().address() as AddressInfo),
       places: stores.places,
+      failed: stores.failed,
       stop: async () => {
         app.get(HealthChecks).drain();
         // Before anything else ends: whoever has not been sent away yet is served by all of the node.
@@ -70,7 +73,7 @@ async function startWithoutDevices(config: Config, stores: Stores, metrics: Metr
     await stores.close();
     await door.close();
   };
-  return { url: addressOf(door.address), places: stores.places, stop };
+  return { url: addressOf(door.address), places: stores.places, failed: stores.failed, stop };
 }
 
 async function createApplication(

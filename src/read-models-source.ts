@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { EventLogUnavailable, type EventLog } from './application/ports/event-log';
+import { EventLogUnavailable, ShardAway, type EventLog } from './application/ports/event-log';
 import { StoreUnavailable } from './application/ports/store-unavailable';
 import type { Database } from './infrastructure/postgres/database';
-import { bindToLog, type Binding } from './infrastructure/postgres/source-log';
+import { areSources, bindToLog, type Binding } from './infrastructure/postgres/source-log';
 
 /** A start waits so long for the log to say which one it is; then the node serves, and goes on asking. */
 const BIND_WAIT_MS_MAX = 2_000;
@@ -42,11 +42,22 @@ export class ReadModelsSource {
         return;
       } catch (error) {
         if (signal.aborted) break;
+        // Those that are away are held against the read models when they come, before they are used.
+        if (error instanceof ShardAway && (await this.isBoundToPart())) return;
         if (!(error instanceof EventLogUnavailable || error instanceof StoreUnavailable)) throw error;
         await sleep(RETRY_MS, undefined, { signal, ref: false }).catch(() => undefined);
       }
     }
     await new Promise<never>(() => undefined);
+  }
+
+  /** The shards that are there are among those that the read models were made from. */
+  private async isBoundToPart(): Promise<boolean> {
+    const shards = Array.from({ length: this.eventLog.shards }, (_, n) => this.eventLog.shard(n));
+    const asked = await Promise.allSettled(shards.map((shard) => shard.numbering()));
+    const there = asked.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+    if (there.length === 0) return false;
+    return areSources(this.database, there).catch(() => false);
   }
 
   private tell(binding: Binding): void {

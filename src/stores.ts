@@ -10,13 +10,15 @@ import { startEmbeddedPostgres } from '../embedded/postgres';
 import { LIVE_GROUP, LIVE_PROJECTIONS } from '../projections/live';
 import { Projector, type ProjectorOptions } from '../projections/runner/projector';
 import type { EventLog } from './application/ports/event-log';
+import { StoreUnavailable } from './application/ports/store-unavailable';
 import { isTracing } from './application/ports/tracing';
 import type { Config } from './config/config';
 import { parseRedisUrl, placesOf } from './config/redis-url';
 import { EmbeddedEventLog } from './infrastructure/event-log/embedded/embedded-event-log';
-import { openServerLog } from './infrastructure/event-log/server-log';
+import { openServerLog, type ServerLogEvents } from './infrastructure/event-log/server-log';
 import { checkAlone } from './infrastructure/event-log/sharded/arrangement';
 import { Database } from './infrastructure/postgres/database';
+import { areSources } from './infrastructure/postgres/source-log';
 import { migrate } from './infrastructure/postgres/migrate';
 import { PostgresProjectionProgress } from './infrastructure/postgres/projection-progress';
 import { openRedis, type RedisPorts } from './infrastructure/redis/redis-ports';
@@ -48,6 +50,8 @@ export interface Stores {
   readonly redis: RedisPorts | undefined;
   /** For people: where each store is. */
   readonly places: { readonly eventStore: string; readonly postgres: string; readonly redis: string };
+  /** Resolves when it shows, after the start, that these are not the stores they should be: the process is to end. */
+  readonly failed: Promise<Error>;
   /** Begins to keep the read models up to date; ended by `close`. */
   startProjector(observer?: ProjectorObserver): void;
   /** In the reverse order of opening. Once is enough. */
@@ -91,30 +95,52 @@ async function open(
     const lock = await acquireInstanceLock(config.dataDir);
     closers.push(() => lock.release());
   }
-  const { eventLog, place, source: projectorSource } = await openEventLog(config, log, closers);
+  let progress: PostgresProjectionProgress | undefined;
+  let tables: Database | undefined;
+  let fail: (error: Error) => void = () => undefined;
+  const failed = new Promise<Error>((resolve) => {
+    fail = resolve;
+  });
+  const {
+    eventLog,
+    place,
+    source: projectorSource,
+  } = await openEventLog(config, log, closers, {
+    onOthers: fail,
+    readModels: async () => {
+      if (progress === undefined) throw new StoreUnavailable('the database is not open yet');
+      return progress.reached();
+    },
+    isKnown: async (numbering) => {
+      if (tables === undefined) throw new StoreUnavailable('the database is not open yet');
+      return areSources(tables, [numbering]);
+    },
+  });
   const url = config.databaseUrl ?? (await embeddedPostgres(config, log, closers));
   await migrate(url);
   const database = new Database(url, { connectionsMax: REQUEST_CONNECTIONS_MAX, name: 'parley', metrics });
+  tables = database;
   closers.push(() => database.close());
   const source = new ReadModelsSource(database, eventLog, log);
   closers.push(() => {
     source.end();
   });
   await source.settled();
-  const progress = new PostgresProjectionProgress(database, {
+  const opened = (progress = new PostgresProjectionProgress(database, {
     group: LIVE_GROUP,
     projections: LIVE_PROJECTIONS.map(({ name }) => name),
-  });
-  progress.start();
+  }));
+  opened.start();
   closers.push(() => {
-    progress.stop();
+    opened.stop();
   });
   const redis = redisOf(config, log, closers);
   return {
     eventLog,
     database,
-    progress,
+    progress: opened,
     redis,
+    failed,
     places: {
       eventStore: place,
       postgres: placeOf(config, url),
@@ -122,11 +148,11 @@ async function open(
         config.redisUrl === undefined ? 'none, this node is alone' : placesOf(parseRedisUrl(config.redisUrl)),
     },
     startProjector: (observer = {}) => {
-      const told = { log, metrics, progress, observer };
+      const told = { log, metrics, progress: opened, observer };
       closers.push(
         startedAfter(source.bound, () => {
           // Waits that ended by the checkpoints of another log have to be asked again.
-          void progress.current();
+          void opened.current();
           return IS_COMPILED
             ? startProjectorThread(url, projectorSource, told)
             : startProjector(url, eventLog, told);
@@ -158,24 +184,42 @@ interface OpenLog {
   readonly source: ProjectorSource;
 }
 
+type LateEvents = Required<Pick<ServerLogEvents, 'isKnown' | 'onOthers' | 'readModels'>>;
+
 async function openServers(
   given: readonly string[],
   { eventStoreStreamPrefix }: Config,
   log: Logger,
   closers: Closer[],
+  late: LateEvents,
 ): Promise<OpenLog> {
   const prefix = eventStoreStreamPrefix === undefined ? {} : { streamPrefix: eventStoreStreamPrefix };
-  const opened = await openServerLog({ urls: given, ...prefix }, (shard, error) => {
-    log.warn({ err: error, shard: opened.places[shard] }, 'a shard is away; its conversations wait for it');
-  });
+  const opened = await openServerLog(
+    { urls: given, ...prefix },
+    {
+      onAway: (shard, error) => {
+        log.warn({ err: error, shard: shard + 1 }, 'a shard is away; its conversations wait for it');
+      },
+      onBack: (shard) => {
+        log.info({ shard: shard + 1 }, 'a shard is back');
+      },
+      ...late,
+    },
+  );
   closers.push(() => opened.close());
-  const { log: eventLog, places, urls } = opened;
-  const source: ProjectorSource = { source: { kind: 'esdb', urls, ...prefix }, growth: undefined };
+  const { log: eventLog, places } = opened;
+  const source: ProjectorSource = { source: { kind: 'esdb', urls: given, ...prefix }, growth: undefined };
   return { eventLog, place: places.join(', '), source };
 }
 
-async function openEventLog(config: Config, log: Logger, closers: Closer[]): Promise<OpenLog> {
-  if (config.eventStoreUrls !== undefined) return openServers(config.eventStoreUrls, config, log, closers);
+async function openEventLog(
+  config: Config,
+  log: Logger,
+  closers: Closer[],
+  late: LateEvents,
+): Promise<OpenLog> {
+  const { eventStoreUrls } = config;
+  if (eventStoreUrls !== undefined) return openServers(eventStoreUrls, config, log, closers, late);
   const path = eventsFolder(config);
   const engine = await EmbeddedEventStore.open({ path });
   closers.push(() => engine.close());

@@ -19,6 +19,7 @@ import { Hub } from './hub';
 import { ReceiptAggregator } from './receipts';
 import { ReceiptSummaries } from './receipt-summaries';
 import { SignOuts } from './sign-outs';
+import { AwayDebts } from './sync-away';
 import { SyncDebts } from './sync-debts';
 import { SyncFromLog } from './sync-from-log';
 import { SyncInbox } from './sync-inbox';
@@ -35,6 +36,7 @@ const RECEIPTS_DRAIN_MS = 3_000;
   providers: [
     ActivityHints,
     Audiences,
+    AwayDebts,
     ConversationLanes,
     FanOut,
     Feed,
@@ -60,6 +62,7 @@ export class DeliveryModule
     private readonly probe: FeedProbe,
     private readonly receipts: ReceiptAggregator,
     private readonly debts: SyncDebts,
+    private readonly awayDebts: AwayDebts,
     private readonly health: HealthChecks,
   ) {}
 
@@ -76,6 +79,7 @@ export class DeliveryModule
   /** Before the stores close, which happens with the end of the application. */
   async beforeApplicationShutdown(): Promise<void> {
     this.debts.stop();
+    this.awayDebts.stop();
     await Promise.race([this.receipts.flush(), sleep(RECEIPTS_DRAIN_MS, undefined, { ref: false })]);
     this.receipts.stop();
   }

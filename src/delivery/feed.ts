@@ -200,7 +200,7 @@ export class Feed {
    * have passed it, and they may not report how far they are in streams that are none of theirs.
    */
   private async standAtTheEnd(): Promise<void> {
-    this.origin = await this.log.headOf(CONVERSATIONS_ONLY);
+    this.origin = await this.log.headToFollow(CONVERSATIONS_ONLY);
     this.taken = this.done = this.resumeAfter = this.subscribedTo = this.origin;
     this.stand();
   }

@@ -1,9 +1,10 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { EventLog, EventLogUnavailable } from '../application/ports/event-log';
+import { EventLog, EventLogUnavailable, ShardAway } from '../application/ports/event-log';
 import type { InboxHead } from '../application/ports/read-models';
 import { CONFIG, type Config } from '../config/config';
+import { conversationStream } from '../domain/conversation/streams';
 import { asConversationId, asSeq, type ConversationId, type Seq } from '../kernel/ids';
-import { formatPosition, type Position } from '../kernel/position';
+import { formatPosition, ofShard, placeIn, without, type Position } from '../kernel/position';
 import { Metrics } from '../observability/metrics';
 import { problem, type FieldError, type Problem } from '../protocol/errors';
 import type { ClientFrameData } from '../protocol/frames';
@@ -12,6 +13,7 @@ import type { Answered, Connection } from './connection';
 import { Feed } from './feed';
 import { Hub } from './hub';
 import { mapInOrder } from './limiter';
+import { AwayDebts } from './sync-away';
 import { SyncDebts } from './sync-debts';
 import { SyncFromLog } from './sync-from-log';
 import { SyncInbox } from './sync-inbox';
@@ -42,6 +44,8 @@ interface Request {
   readonly owed: ReadonlySet<ConversationId>;
   /** Those that this one should have held. */
   readonly unsummarised: Set<ConversationId>;
+  /** Conversations that lie in a shard that is away, by shard. */
+  readonly leftOut: Map<number, Set<ConversationId>>;
 }
 
 /** Ends a `sync` whose device has gone: nobody is left to answer. */
@@ -65,11 +69,15 @@ export class SyncService {
     private readonly inbox: SyncInbox,
     private readonly fromLog: SyncFromLog,
     private readonly debts: SyncDebts,
+    private readonly awayDebts: AwayDebts,
     private readonly metrics: Metrics,
   ) {}
 
   /**
    * Answers with `sync.page` frames and `sync.done`, then lets the waiting pushes follow.
+   *
+   * A conversation that lies in a shard that is away is left out, and the device is told to `resync` it when the shard is
+   * back, or before anything of it is pushed.
    *
    * @returns a refusal for the gateway to answer with: `invalid_input` (nothing was done) or `unavailable` (the
    * log cannot be read; pages may have been sent, and the device asks again)
@@ -137,9 +145,11 @@ export class SyncService {
       window: data.window ?? SYNC_WINDOW_DEFAULT,
       owed: this.debts.summariesOwed(connection),
       unsummarised: new Set(),
+      leftOut: new Map(),
     };
     const answered = await this.fill(pages, request);
     await pages.flush();
+    this.awayDebts.owe(connection, request.leftOut);
     this.metrics.syncEvents.observe(pages.events);
     const done = { epoch, position: formatPosition(position), ...epochChanged };
     await connection.answer({ event: 'sync.done', data: done, ...id });
@@ -149,13 +159,11 @@ export class SyncService {
   private async fill(pages: SyncPages, request: Request): Promise<Answered> {
     const { position, connection } = request;
     const askedAt = performance.now();
-    const passed = await this.inbox.hasPassed(position, SYNC_PROGRESS_WAIT_MS);
+    // Read models cannot get further in a shard that is away, and the others are not to wait for it.
+    const passed = await this.inbox.hasPassed(without(position, this.log.away), SYNC_PROGRESS_WAIT_MS);
     this.metrics.syncWaitMs.observe(performance.now() - askedAt);
     const heads = await this.inbox.heads(connection.userId);
-    if (passed && heads !== undefined) {
-      await this.fillFromInbox(pages, request, heads);
-      return 'all';
-    }
+    if (passed && heads !== undefined) return this.fillFromInbox(pages, request, heads);
     return this.fillFromLog(pages, request, heads ?? []);
   }
 
@@ -163,9 +171,10 @@ export class SyncService {
     pages: SyncPages,
     request: Request,
     heads: readonly InboxHead[],
-  ): Promise<void> {
+  ): Promise<Answered> {
     const { connection, cursors, recent, window, owed, unsummarised } = request;
     const { userId } = connection;
+    const behind = await this.shardsBehind(request.position);
     const gaps = planSync(heads, cursors, recent, owed);
     for (let begin = 0; begin < gaps.length; begin += SYNC_SUMMARIES_MAX) {
       const some = gaps.slice(begin, begin + SYNC_SUMMARIES_MAX);
@@ -173,15 +182,62 @@ export class SyncService {
       const summaries = await this.inbox.summaries(userId, members);
       const read = async (gap: Gap): Promise<SyncEntry | undefined> => {
         const { conversationId: id } = gap;
-        const entry = await this.inbox.read(userId, gap, cursors.get(id), window, summaries);
+        const entry = await this.orLeaveOut(request, id, () =>
+          this.inbox.read(userId, gap, cursors.get(id), window, summaries),
+        );
         if (entry === undefined && owed.has(id)) unsummarised.add(id);
         return entry;
       };
       await this.fillEach(pages, request, some, read);
     }
+    if (behind.size > 0) {
+      // Whether they have moved is not known, either.
+      for (const id of cursors.keys()) if (behind.has(this.shardOf(id))) this.leaveOut(request, id);
+    }
+    const isLeftOut = leavingOut(request);
     // What is without a summary now is so because the store went down meanwhile, or is behind this device.
-    if (unsummarised.size === 0) this.debts.paid(connection);
-    else this.debts.owe({ ...request, recent: 0, answered: NONE });
+    if (unsummarised.size === 0 && behind.size === 0) this.debts.paid(connection);
+    else if (behind.size === 0) this.debts.owe({ ...request, recent: 0, answered: NONE });
+    else {
+      const answered = gaps.map(({ conversationId }) => conversationId).filter((id) => !isLeftOut(id));
+      this.debts.owe({ ...request, answered: new Set(answered) });
+    }
+    if (request.leftOut.size === 0 && behind.size === 0) return 'all';
+    return (id) => !isLeftOut(id) && !behind.has(this.shardOf(id));
+  }
+
+  /** Of those that are away, the ones in which the read models lack something that was handed out already. */
+  private async shardsBehind(position: Position): Promise<ReadonlySet<number>> {
+    const behind = new Set<number>();
+    for (const shard of this.log.away) {
+      if (!(await this.inbox.hasPassed(ofShard(shard, placeIn(position, shard)), 0))) behind.add(shard);
+    }
+    return behind;
+  }
+
+  /** Nobody waits for a store that is known to be away. */
+  private async orLeaveOut(
+    request: Request,
+    id: ConversationId,
+    read: () => Promise<SyncEntry | undefined>,
+  ): Promise<SyncEntry | undefined> {
+    try {
+      if (!this.log.away.has(this.shardOf(id))) return await read();
+    } catch (error) {
+      if (!(error instanceof ShardAway)) throw error;
+    }
+    this.leaveOut(request, id);
+    return undefined;
+  }
+
+  private leaveOut({ leftOut }: Request, id: ConversationId): void {
+    const shard = this.shardOf(id);
+    const ids = leftOut.get(shard) ?? new Set();
+    leftOut.set(shard, ids.add(id));
+  }
+
+  private shardOf(id: ConversationId): number {
+    return this.log.shardOf(conversationStream(id));
   }
 
   /**
@@ -200,10 +256,11 @@ export class SyncService {
     const unseen = unseenOf(heads, cursors, recent);
     const ids = new Set([...cursors.keys(), ...unseen, ...connection.owed]);
     const read = (id: ConversationId): Promise<SyncEntry | undefined> =>
-      this.fromLog.read(userId, id, cursors.get(id), window);
+      this.orLeaveOut(request, id, () => this.fromLog.read(userId, id, cursors.get(id), window));
     await this.fillEach(pages, request, [...ids], read);
     if (recent > 0 || unsummarised.size > 0) this.debts.owe({ ...request, answered: ids });
-    return (id) => ids.has(id);
+    const isLeftOut = leavingOut(request);
+    return (id) => ids.has(id) && !isLeftOut(id);
   }
 
   private async fillEach<T>(
@@ -219,6 +276,12 @@ export class SyncService {
       await pages.add(entry);
     }
   }
+}
+
+/** As of now: the request gathers no more when its answer is out. */
+function leavingOut({ leftOut }: Request): (id: ConversationId) => boolean {
+  const all = new Set([...leftOut.values()].flatMap((ids) => [...ids]));
+  return (id) => all.has(id);
 }
 
 const cursorsOf = ({ cursors }: ClientFrameData<'sync'>): Cursors =>

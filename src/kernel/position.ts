@@ -85,6 +85,16 @@ export const ofShard = (shard: number, place: Position): Position =>
 export const shardOf = ({ others }: Position): number =>
   others === undefined ? 0 : 1 + others.findIndex(({ commit }) => commit >= 0n);
 
+/** The same, but at the start of these shards: for whoever cannot wait for them. */
+export const without = (position: Position, shards: ReadonlySet<number>): Position =>
+  shards.size === 0
+    ? position
+    : fromPlaces(
+        Array.from({ length: shardsOf(position) }, (_, n) =>
+          shards.has(n) ? POSITION_START : placeIn(position, n),
+        ),
+      );
+
 /** `commit/prepare`, with a comma between those of several shards; for checkpoints, logs and the wire. */
 export const formatPosition = ({ commit, prepare, others = [] }: Position): string =>
   [{ commit, prepare }, ...others].map((place) => `${place.commit}/${place.prepare}`).join();

@@ -5,8 +5,9 @@ import { LIVE_GROUP, LIVE_PROJECTIONS } from '../../projections/live';
 import { Projector, type ProjectorLog } from '../../projections/runner/projector';
 import type { EventLog } from '../application/ports/event-log';
 import { FollowedEventLog } from '../infrastructure/event-log/embedded/followed-event-log';
-import { followServers } from '../infrastructure/event-log/server-log';
+import { openServerLog } from '../infrastructure/event-log/server-log';
 import { Database } from '../infrastructure/postgres/database';
+import { areSources } from '../infrastructure/postgres/source-log';
 import { giveWayAsThread } from '../kernel/background';
 import { SystemClock } from '../kernel/clock';
 import { describeError } from '../observability/describe-error';
@@ -20,7 +21,7 @@ interface Source {
   close(): Promise<void>;
 }
 
-function openSource({ source }: ThreadStart): Source {
+async function openSource({ source }: ThreadStart, database: Database): Promise<Source> {
   switch (source.kind) {
     case 'embedded': {
       const log = new FollowedEventLog(source.path);
@@ -34,7 +35,12 @@ function openSource({ source }: ThreadStart): Source {
     }
     case 'esdb': {
       const { kind: _kind, ...options } = source;
-      return { ...followServers(options), growTo: () => undefined };
+      // The main thread hears it, too, and ends the process.
+      const onOthers = (error: Error): void => {
+        LOG.error({ error }, 'nothing is projected from a server that is another one');
+      };
+      const isKnown = (numbering: string): Promise<boolean> => areSources(database, [numbering]);
+      return { ...(await openServerLog(options, { onOthers, isKnown })), growTo: () => undefined };
     }
   }
 }
@@ -58,7 +64,6 @@ const LOG: ProjectorLog = { info: log('info'), warn: log('warn'), error: log('er
 async function run(start: ThreadStart): Promise<void> {
   // The SDK is only loaded by a thread that wants it.
   const tracing = start.traced ? (await import('../tracing.js')).startTracing(process.env) : undefined;
-  const source = openSource(start);
   const database = new Database(start.databaseUrl, {
     connectionsMax: PROJECTOR_CONNECTIONS_MAX,
     name: 'parley-projector',
@@ -75,6 +80,14 @@ async function run(start: ThreadStart): Promise<void> {
       },
     },
   });
+  const opening = openSource(start, database);
+  // Servers may be away for a while, and a thread that is told to stop meanwhile has nothing to finish.
+  let stop = (): void => process.exit(0);
+  parentPort?.on('message', (message: ToThread) => {
+    if (message.kind === 'stop') stop();
+    else void opening.then((open) => open.growTo(message.position));
+  });
+  const source = await opening;
   const projector = new Projector({
     eventLog: source.log,
     database,
@@ -90,10 +103,7 @@ async function run(start: ThreadStart): Promise<void> {
       tell({ kind: 'poison', event, error: describeError(error) });
     },
   });
-  parentPort?.on('message', (message: ToThread) => {
-    if (message.kind === 'grown') source.growTo(message.position);
-    else void end(projector, database, source, tracing);
-  });
+  stop = () => void end(projector, database, source, tracing);
   projector.start();
 }
 

@@ -37,7 +37,7 @@ describe('npm run eventstore -- reshard', () => {
   const run = (from: number[], to: number[], say = (line: string): unknown => said.push(line)) =>
     reshard({ from: urls(...from), to: urls(...to), streamPrefix: PREFIX }, (line) => void say(line));
   const open = (...numbers: number[]): Promise<ServerLog> =>
-    openServerLog({ urls: urls(...numbers), streamPrefix: PREFIX }, () => undefined);
+    openServerLog({ urls: urls(...numbers), streamPrefix: PREFIX }, { onOthers: () => undefined });
   const using = async <T>(numbers: number[], work: (server: ServerLog) => Promise<T>): Promise<T> => {
     const server = await open(...numbers);
     try {

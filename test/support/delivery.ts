@@ -13,6 +13,7 @@ import { GapReader } from '../../src/delivery/gap-reader';
 import { Hub } from '../../src/delivery/hub';
 import { ReceiptSummaries } from '../../src/delivery/receipt-summaries';
 import { SyncService } from '../../src/delivery/sync';
+import { AwayDebts } from '../../src/delivery/sync-away';
 import { SyncDebts } from '../../src/delivery/sync-debts';
 import { SyncFromLog } from '../../src/delivery/sync-from-log';
 import { SyncInbox } from '../../src/delivery/sync-inbox';
@@ -164,11 +165,14 @@ export class DeliveryWorld {
   readonly feed: Feed;
   readonly inbox: FoldedInbox;
   readonly debts: SyncDebts;
+  readonly awayDebts: AwayDebts;
   readonly sync: SyncService;
 
   constructor(
     readonly log: EventLog = new MemoryEventLog(),
     limits: Partial<Limits> = {},
+    /** What the read models see of the log. */
+    readLog: EventLog = log,
   ) {
     const config = configOf(limits);
     this.executor = new Executor(log, new EmptyIndex());
@@ -179,10 +183,11 @@ export class DeliveryWorld {
     const fanOut = new FanOut(this.hub, this.clock, this.metrics, this.summaries, this.activity);
     this.lanes = new ConversationLanes(this.audiences, fanOut);
     this.feed = new Feed(log, this.executor, this.lanes, this.clock, this.metrics);
-    this.inbox = new FoldedInbox(log);
+    this.inbox = new FoldedInbox(readLog);
     const reader = new GapReader(log);
     const syncInbox = new SyncInbox(this.inbox, new FoldedProgress(this.inbox), reader);
     this.debts = new SyncDebts(this.hub, syncInbox);
+    this.awayDebts = new AwayDebts(this.hub, reader);
     const fromLog = new SyncFromLog(this.executor, reader);
     this.sync = new SyncService(
       config,
@@ -192,6 +197,7 @@ export class DeliveryWorld {
       syncInbox,
       fromLog,
       this.debts,
+      this.awayDebts,
       this.metrics,
     );
   }
@@ -217,6 +223,7 @@ export class DeliveryWorld {
 
   async stop(): Promise<void> {
     this.debts.stop();
+    this.awayDebts.stop();
     this.summaries.onApplicationShutdown();
     this.activity.onApplicationShutdown();
     await this.feed.stop();

@@ -11,7 +11,7 @@ import { fromStored } from '../../src/domain/conversation/codec';
 import type { Recorded } from '../../src/domain/conversation/events';
 import { DEFAULT_SETTINGS, withSettings } from '../../src/domain/conversation/settings';
 import { asConversationId, toSeq, type ConversationId, type Seq, type UserId } from '../../src/kernel/ids';
-import { POSITION_START } from '../../src/kernel/position';
+import { hasPassed, POSITION_START, type Position } from '../../src/kernel/position';
 
 /** `stuck`: never gets past what it has seen; `down`: cannot be asked. */
 type ProjectionMode = 'live' | 'stuck' | 'down';
@@ -30,6 +30,10 @@ export class FoldedInbox extends InboxReads {
 
   constructor(private readonly log: EventLog) {
     super();
+  }
+
+  get reached(): Position {
+    return this.next;
   }
 
   async catchUp(): Promise<void> {
@@ -145,10 +149,10 @@ export class FoldedProgress extends ProjectionProgress {
     super();
   }
 
-  async waitForPosition(): Promise<boolean> {
+  async waitForPosition(goal: Position): Promise<boolean> {
     if (this.inbox.mode === 'down') throw new StoreUnavailable('down');
     if (this.inbox.mode === 'live') await this.inbox.catchUp();
-    return this.inbox.mode === 'live';
+    return this.inbox.mode === 'live' && hasPassed(this.inbox.reached, goal);
   }
 
   waitForSeq(): Promise<boolean> {

@@ -104,6 +104,18 @@ export class EventLogUnavailable extends Error {
   override readonly name = 'EventLogUnavailable';
 }
 
+/** One store of several cannot be reached, and with it the conversations that lie there; the others go on. */
+export class ShardAway extends EventLogUnavailable {
+  /** @param shard counted from 0 */
+  constructor(
+    readonly shard: number,
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
 /** The connection broke, or time ran out, after an append was handed over: it may or may not be stored. */
 export class AppendOutcomeUnknown extends Error {
   override readonly name = 'AppendOutcomeUnknown';
@@ -117,6 +129,8 @@ export class AppendTooLarge extends Error {
 export class StreamDeletedError extends Error {
   override readonly name = 'StreamDeletedError';
 }
+
+const NO_SHARDS: ReadonlySet<number> = new Set();
 
 /**
  * The port to the log (DESIGN.md section 3): EventStoreDB, the embedded engine, or memory; one contract suite
@@ -155,6 +169,21 @@ export abstract class EventLog {
       if (last !== undefined || page.endOfLog) return last?.position ?? POSITION_START;
       after = page.next;
     }
+  }
+  /**
+   * Where whoever begins to follow the log now stands: at its end, in the shards that are there. In one that is away it
+   * is a place up to which the read models have everything, so that what lies after it comes when the shard is back.
+   */
+  headToFollow(filter: LogFilter): Promise<Position> {
+    return this.headOf(filter);
+  }
+  /** The shards, counted from 0, of which the last that was heard is that they are away. */
+  get away(): ReadonlySet<number> {
+    return NO_SHARDS;
+  }
+  /** The shard in which a stream lies. */
+  shardOf(_stream: string): number {
+    return 0;
   }
   /** Keeps only the last `maxCount` events of a stream readable. */
   abstract setMaxCount(stream: string, maxCount: number): Promise<void>;

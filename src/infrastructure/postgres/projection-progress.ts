@@ -81,6 +81,12 @@ export class PostgresProjectionProgress extends ProjectionProgress {
     return this.known;
   }
 
+  /** As the table says now. @throws StoreUnavailable */
+  async reached(): Promise<Position> {
+    await this.readCheckpoint('either');
+    return this.known;
+  }
+
   /** The last known place, without asking anybody. */
   get position(): Position {
     return this.known;

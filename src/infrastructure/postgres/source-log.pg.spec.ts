@@ -5,6 +5,7 @@ import { EventLogUnavailable } from '../../application/ports/event-log';
 import { conversationStream } from '../../domain/conversation/streams';
 import { asConversationId, asEventId } from '../../kernel/ids';
 import { ReadModelsSource } from '../../read-models-source';
+import { ShardedEventLog } from '../event-log/sharded/sharded-event-log';
 import { MemoryEventLog } from '../memory/memory-event-log';
 import { bindToLog } from './source-log';
 
@@ -18,6 +19,12 @@ class NumberedLog extends MemoryEventLog {
       : Promise.resolve(this.word);
   }
 }
+
+const spread = (...words: readonly string[]): ShardedEventLog =>
+  new ShardedEventLog(
+    words.map((word) => new NumberedLog(word)),
+    { epoch: () => Promise.resolve('one') },
+  );
 
 describe('the log that read models are made from', () => {
   const id = asConversationId(randomUUID());
@@ -109,6 +116,27 @@ describe('the log that read models are made from', () => {
     await source.bound;
     expect(warnings).toEqual([expect.stringContaining('they are made anew')]);
     expect(await isThere()).toBe(false);
+  });
+
+  it('may be known by the shards that are there, when all of those are known', async () => {
+    const unbound = new ReadModelsSource(test.database, spread('a', 'away'), { warn: () => undefined });
+    log.word = 'a b';
+    const settled = async (source: ReadModelsSource): Promise<unknown> =>
+      Promise.race([source.bound.then(() => 'bound'), sleep(1_500, 'not bound', { ref: false })]);
+    expect(await settled(unbound)).toBe('not bound');
+    unbound.end();
+    await bindToLog(test.database, log);
+    await project();
+    for (const [shards, outcome] of [
+      [['b', 'away'], 'bound'],
+      [['x', 'away'], 'not bound'],
+      [['away', 'away'], 'not bound'],
+    ] as const) {
+      const source = new ReadModelsSource(test.database, spread(...shards), { warn: () => undefined });
+      expect(await settled(source)).toBe(outcome);
+      source.end();
+    }
+    expect(await isThere()).toBe(true);
   });
 
   it('is not asked any more when the node ends', async () => {

@@ -33,6 +33,16 @@ export async function bindToLog(
   });
 }
 
+/**
+ * Whether the read models were made from these stores among others, each with one numbering: for the time in which not
+ * all shards are there to be bound to. False as well before they were bound to anything.
+ */
+export async function areSources(database: Queryable, numberings: readonly string[]): Promise<boolean> {
+  const rows = await database.query<{ numbering: string }>('SELECT numbering FROM read.source');
+  const known = rows[0]?.numbering.split(' ');
+  return known !== undefined && numberings.every((one) => known.includes(one));
+}
+
 async function bind(
   client: Queryable,
   log: Pick<EventLog, 'readStream'>,

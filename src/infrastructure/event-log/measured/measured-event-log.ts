@@ -62,6 +62,18 @@ export class MeasuredEventLog extends EventLog {
     return this.log.headOf(filter);
   }
 
+  override headToFollow(filter: LogFilter): Promise<Position> {
+    return this.log.headToFollow(filter);
+  }
+
+  override get away(): ReadonlySet<number> {
+    return this.log.away;
+  }
+
+  override shardOf(stream: string): number {
+    return this.log.shardOf(stream);
+  }
+
   override setMaxCount(stream: string, maxCount: number): Promise<void> {
     return this.log.setMaxCount(stream, maxCount);
   }

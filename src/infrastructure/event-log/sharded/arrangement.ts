@@ -34,7 +34,9 @@ export class OtherShards extends Error {
   override readonly name = 'OtherShards';
 }
 
-const RESHARD = '`npm run eventstore -- reshard` moves conversations between stores (docs/operations.md)';
+/** For people: what to do about a list that is not the one. */
+export const RESHARD =
+  '`npm run eventstore -- reshard` moves conversations between stores (docs/operations.md)';
 
 /** The lists that the store was told it is in, the last one last. @throws EventLogUnavailable */
 export async function arrangementsOf(log: EventLog): Promise<readonly Arrangement[]> {
@@ -133,12 +135,20 @@ async function beginArrangement(
   for (const [n, { log }] of stores.entries()) await writeArrangement(log, fresh[n] as Arrangement);
 }
 
-function refuseOthers(stores: readonly NamedStore[], known: readonly Arrangement[]): void {
+/**
+ * @param known of each of the stores
+ * @param count how many stores the list names, of which some may be away
+ * @throws OtherShards when the stores are not different shards of one log of so many
+ */
+export function refuseOthers(
+  stores: readonly NamedStore[],
+  known: readonly Arrangement[],
+  count = stores.length,
+): void {
   const [first] = known;
   const shards = new Set(known.map(({ shard }) => shard));
   const fits =
-    known.every((one) => one.id === first?.id && one.shards === stores.length) &&
-    shards.size === stores.length;
+    known.every((one) => one.id === first?.id && one.shards === count) && shards.size === stores.length;
   if (fits) return;
   const told = stores.map(({ place }, n) => {
     const one = known[n] as Arrangement;

@@ -19,6 +19,8 @@ interface Options extends SubscribeOptions {
   /** Whether an event of a shard is one of the log's. */
   readonly isShown: (shard: number, event: LogEvent) => boolean;
   readonly onAway?: OnAway;
+  /** Told with every item of a shard. */
+  readonly onThere?: (shard: number) => void;
 }
 
 /**
@@ -171,6 +173,7 @@ class Merged {
 
   private async offer(source: Source, item: SubscriptionItem): Promise<void> {
     source.isThere = true;
+    this.options.onThere?.(source.shard);
     source.items.push(item);
     source.place = furthest(item.kind === 'event' ? item.event.position : item.position, source.place);
     this.wakeReader();

@@ -6,14 +6,15 @@ import {
   idsOf,
   newEvents,
 } from '../../../../test/contracts/event-log/fixture';
+import { CutLog } from '../../../../test/support/cut-log';
 import {
   EventLogUnavailable,
+  ShardAway,
   type LogEvent,
   type SubscribeOptions,
   type SubscriptionItem,
 } from '../../../application/ports/event-log';
-import { fromPlaces, furthest, hasPassed, POSITION_START, shardOf } from '../../../kernel/position';
-import { FaultyEventLog } from '../../memory/faulty-event-log';
+import { fromPlaces, furthest, hasPassed, placeIn, POSITION_START, shardOf } from '../../../kernel/position';
 import { MemoryEventLog } from '../../memory/memory-event-log';
 import { SHARD_ITEMS_MAX } from './merged-subscription';
 import { shardOfStream } from './placement';
@@ -31,28 +32,6 @@ eventLogContract('two shards in memory', () => {
     },
   });
 });
-
-/** A log to which the connection can be cut, and that counts what its subscribers take. */
-class CutLog extends FaultyEventLog {
-  given = 0;
-  private connection = new AbortController();
-
-  cut(): void {
-    this.isDown = true;
-    this.connection.abort();
-    this.connection = new AbortController();
-  }
-
-  override async *subscribe(options: SubscribeOptions): AsyncGenerator<SubscriptionItem> {
-    if (this.isDown) throw new EventLogUnavailable('down');
-    const { signal } = this.connection;
-    const either = options.signal === undefined ? signal : AbortSignal.any([signal, options.signal]);
-    for await (const item of super.subscribe({ ...options, signal: either })) {
-      this.given++;
-      yield item;
-    }
-  }
-}
 
 /** A stream that is placed in this one of so many shards. */
 function streamIn(shard: number, shards: number): string {
@@ -132,7 +111,7 @@ describe('a log in three shards', () => {
     await memory[1]?.append(there, newEvents(4), { expected: 'any' });
     await append(here, 1);
     await until(10, items);
-    if (shards[1] !== undefined) shards[1].isDown = false;
+    shards[1]?.mend();
     await until(14, items);
     expect(away).toContain(1);
     expect(new Set(away)).toEqual(new Set([1]));
@@ -162,7 +141,7 @@ describe('a log in three shards', () => {
       if (events.length === 80 && wasAway) {
         wasAway = false;
         expect(caughtUp(item)).toBe(false);
-        if (shards[2] !== undefined) shards[2].isDown = false;
+        shards[2]?.mend();
       }
       return caughtUp(item);
     });
@@ -219,8 +198,41 @@ describe('a log in three shards', () => {
     const places = await Promise.all(memory.map((one) => one.head()));
     expect(await log.head()).toEqual(fromPlaces(places));
     memory[1]?.close();
-    await expect(log.head()).rejects.toThrow(EventLogUnavailable);
-    await expect(log.readAll({ limit: 5 })).rejects.toThrow(EventLogUnavailable);
+    await expect(log.head()).rejects.toThrow(ShardAway);
+    await expect(log.head()).rejects.toThrow(/shard 2 of 3 is away/);
+    await expect(log.readAll({ limit: 5 })).rejects.toThrow(ShardAway);
+  });
+
+  it('knows which of them are away, and says when one is back', async () => {
+    const back: number[] = [];
+    log = new ShardedEventLog(shards, { epoch, onBack: (shard) => back.push(shard) });
+    expect([...log.away]).toEqual([]);
+    shards[1]?.cut();
+    await expect(append(streamIn(1, 3))).rejects.toMatchObject({ shard: 1 });
+    await expect(append(streamIn(1, 3))).rejects.toThrow(ShardAway);
+    await append(streamIn(0, 3));
+    expect([...log.away]).toEqual([1]);
+    expect(back).toEqual([]);
+    shards[1]?.mend();
+    await append(streamIn(1, 3));
+    await append(streamIn(1, 3));
+    expect([...log.away]).toEqual([]);
+    expect(back).toEqual([1]);
+  });
+
+  it('is followed from its end, and a shard that is away from where the read models are', async () => {
+    for (const shard of [0, 1, 2]) await append(streamIn(shard, 3), 5);
+    const filter = { streamPrefixes: [''] };
+    const readModels = { commit: 1n, prepare: 1n, others: [{ commit: 2n, prepare: 2n }] };
+    log = new ShardedEventLog(shards, { epoch, readModels: () => Promise.resolve(readModels) });
+    const whole = await log.headOf(filter);
+    expect(await log.headToFollow(filter)).toEqual(whole);
+    shards[1]?.cut();
+    const begin = await log.headToFollow(filter);
+    const places = [placeIn(whole, 0), { commit: 2n, prepare: 2n }, placeIn(whole, 2)];
+    expect(begin).toEqual(fromPlaces(places));
+    for (const shard of shards) shard.cut();
+    await expect(log.headToFollow(filter)).rejects.toThrow(EventLogUnavailable);
   });
 
   it(`holds ${SHARD_ITEMS_MAX} items a shard for a slow reader, and lets no shard starve`, async () => {

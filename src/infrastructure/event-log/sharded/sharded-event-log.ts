@@ -1,5 +1,6 @@
 import {
   EventLog,
+  EventLogUnavailable,
   READ_EVENTS_MAX,
   type AllRead,
   type AppendResult,
@@ -8,6 +9,7 @@ import {
   type LogFilter,
   type NewEvent,
   type ReadAllOptions,
+  ShardAway,
   type ReadStreamOptions,
   type StreamRead,
   type SubscribeOptions,
@@ -24,18 +26,24 @@ const PLACE_END: Position = { commit: (1n << 63n) - 1n, prepare: (1n << 63n) - 1
 export interface ShardedOptions {
   /** Identity of the whole log. */
   readonly epoch: () => Promise<string>;
-  /** Told when the subscription to one shard breaks while others go on. */
+  /** Told when the subscription to one shard breaks while others go on, and again with every attempt that fails. */
   readonly onAway?: OnAway;
+  /** Told when a shard answers again. */
+  readonly onBack?: (shard: number) => void;
+  /** How far the read models are in every shard, for `headToFollow`; without it a shard that is away makes that fail. */
+  readonly readModels?: () => Promise<Position>;
 }
 
 /**
  * The port over several logs (docs/adr/0037): each stream lies in the one that its name is placed in, and what follows all
  * streams follows all logs. A shard that is away takes its own streams with it and no others; what asks all shards (head,
- * readAll) rejects then, because nobody could tell what is missing.
+ * readAll) rejects with {@link ShardAway} then, because nobody could tell what is missing.
  *
  * What a shard holds of streams that are placed elsewhere was left behind when they were moved, and is not shown.
  */
 export class ShardedEventLog extends EventLog {
+  private readonly gone = new Set<number>();
+
   /** @param shards in the order of the arrangement, two at least */
   constructor(
     private readonly logs: readonly EventLog[],
@@ -50,13 +58,13 @@ export class ShardedEventLog extends EventLog {
     options: { readonly expected: ExpectedRevision },
   ): Promise<AppendResult> {
     const { log, shard } = this.placeOf(stream);
-    const result = await log.append(stream, events, options);
+    const result = await this.asking(shard, () => log.append(stream, events, options));
     return result.kind === 'appended' ? { ...result, position: ofShard(shard, result.position) } : result;
   }
 
   override async readStream(stream: string, options: ReadStreamOptions): Promise<StreamRead> {
     const { log, shard } = this.placeOf(stream);
-    const read = await log.readStream(stream, options);
+    const read = await this.asking(shard, () => log.readStream(stream, options));
     if (read.kind !== 'events' || shard === 0) return read;
     return { ...read, events: read.events.map((event) => eventIn(shard, event)) };
   }
@@ -74,7 +82,7 @@ export class ShardedEventLog extends EventLog {
         if (shards?.has(shard) === false) return { events: [], next: place, endOfLog: true };
         const from = place.commit === PLACE_END.commit ? {} : { after: place };
         const { after: _whole, ...others } = options;
-        return log.readAll({ ...others, ...from, limit: fromEach });
+        return this.asking(shard, () => log.readAll({ ...others, ...from, limit: fromEach }));
       }),
     );
     const kept = limit < this.logs.length ? firstOf(pages, limit, direction) : pages.map(() => true);
@@ -89,19 +97,51 @@ export class ShardedEventLog extends EventLog {
 
   override subscribe(options: SubscribeOptions): AsyncIterable<SubscriptionItem> {
     const isShown = (shard: number, event: LogEvent): boolean => this.isPlaced(shard, event);
-    return subscribeToShards(this.logs, () => this.head(), { ...options, isShown, ...this.options });
+    const onAway: OnAway = (shard, error) => {
+      this.gone.add(shard);
+      this.options.onAway?.(shard, error);
+    };
+    const onThere = (shard: number): void => {
+      this.answered(shard);
+    };
+    return subscribeToShards(this.logs, () => this.head(), { ...options, isShown, onAway, onThere });
   }
 
   override async head(): Promise<Position> {
-    return fromPlaces(await Promise.all(this.logs.map((log) => log.head())));
+    return fromPlaces(await this.askAll((log) => log.head()));
   }
 
   override async headOf(filter: LogFilter): Promise<Position> {
-    return fromPlaces(await Promise.all(this.logs.map((log) => log.headOf(filter))));
+    return fromPlaces(await this.askAll((log) => log.headOf(filter)));
+  }
+
+  override async headToFollow(filter: LogFilter): Promise<Position> {
+    const { readModels } = this.options;
+    if (readModels === undefined) return this.headOf(filter);
+    const asked = await Promise.allSettled(
+      this.logs.map((log, shard) => this.asking(shard, () => log.headOf(filter))),
+    );
+    const failed = asked.filter((one): one is PromiseRejectedResult => one.status === 'rejected');
+    const [first] = failed;
+    if (failed.length === this.logs.length) throw first?.reason;
+    for (const { reason } of failed) if (!(reason instanceof ShardAway)) throw reason;
+    const known = first === undefined ? POSITION_START : await readModels();
+    return fromPlaces(
+      asked.map((one, shard) => (one.status === 'fulfilled' ? one.value : placeIn(known, shard))),
+    );
+  }
+
+  override get away(): ReadonlySet<number> {
+    return this.gone;
+  }
+
+  override shardOf(stream: string): number {
+    return shardOfStream(stream, this.logs.length);
   }
 
   override async setMaxCount(stream: string, maxCount: number): Promise<void> {
-    await this.placeOf(stream).log.setMaxCount(stream, maxCount);
+    const { log, shard } = this.placeOf(stream);
+    await this.asking(shard, () => log.setMaxCount(stream, maxCount));
   }
 
   override get shards(): number {
@@ -119,16 +159,38 @@ export class ShardedEventLog extends EventLog {
   }
 
   override async numbering(): Promise<string> {
-    return (await Promise.all(this.logs.map((log) => log.numbering()))).join(' ');
+    return (await this.askAll((log) => log.numbering())).join(' ');
+  }
+
+  private askAll<T>(ask: (log: EventLog) => Promise<T>): Promise<T[]> {
+    return Promise.all(this.logs.map((log, shard) => this.asking(shard, () => ask(log))));
+  }
+
+  /** @throws ShardAway when the shard cannot be asked */
+  private async asking<T>(shard: number, ask: () => Promise<T>): Promise<T> {
+    try {
+      const answer = await ask();
+      this.answered(shard);
+      return answer;
+    } catch (error) {
+      if (!(error instanceof EventLogUnavailable)) throw error;
+      this.gone.add(shard);
+      const which = `shard ${shard + 1} of ${this.logs.length} is away`;
+      throw new ShardAway(shard, `${which}: ${error.message}`, { cause: error });
+    }
+  }
+
+  private answered(shard: number): void {
+    if (this.gone.delete(shard)) this.options.onBack?.(shard);
   }
 
   private placeOf(stream: string): { readonly log: EventLog; readonly shard: number } {
-    const shard = shardOfStream(stream, this.logs.length);
+    const shard = this.shardOf(stream);
     return { log: this.logs[shard] as EventLog, shard };
   }
 
   private isPlaced(shard: number, { stream }: LogEvent): boolean {
-    return shardOfStream(stream, this.logs.length) === shard;
+    return this.shardOf(stream) === shard;
   }
 
   private shown(shard: number, events: readonly LogEvent[]): readonly LogEvent[] {
