@@ -6,7 +6,6 @@ import { asConversationId, asDeviceId, asUserId, type ConversationId, type UserI
 import { problem } from '../protocol/errors';
 import type { ServerFrame } from '../protocol/frames';
 import { PresenceWatch } from '../presence/presence-watch';
-import { toPresenceDto } from '../presence/presence-frame';
 import { invalidInput, ok, refusal, type Answer, type Incoming } from './answers';
 import { TYPING_REPEAT_MS } from './gateway-limits';
 import { monotonicNow } from './monotonic';
@@ -84,7 +83,7 @@ export class HintsGateway {
     if (!session.isOpen) this.watch.forget(session);
     return this.asHint(async () => {
       await this.watch.following(userIds);
-      return ok({ presences: (await this.presence.get(userIds)).map(toPresenceDto) });
+      return ok({ presences: await this.watch.seen(userIds) });
     });
   }
 

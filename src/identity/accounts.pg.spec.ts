@@ -4,6 +4,8 @@ import { asDeviceId, asUserId } from '../kernel/ids';
 import { uuidv5, uuidv7 } from '../kernel/uuid';
 import { IMPORTED_USERS_CHUNK_MAX, type ImportedUser } from './accounts';
 import { Blocks } from './blocks';
+import { StoreUnavailable } from '../application/ports/store-unavailable';
+import { PostgresLastSeenPrivacy } from './postgres-last-seen-privacy';
 import { PostgresUserDirectory } from './postgres-user-directory';
 
 const NAMESPACE = '6ba7b810-9dad-11d1-80b4-00c04fd430c8';
@@ -141,6 +143,23 @@ describe('people on Postgres', () => {
       await identity.profiles.change(ann.id, { privacy: { lastSeen: 'nobody' } });
       expect((await identity.profiles.get(ann.id, bob.id))?.lastSeenAt).toBeUndefined();
       expect((await identity.profiles.get(ann.id, ann.id))?.lastSeenAt).toBe(identity.clock.at);
+    });
+
+    it('hide it from those who watch them, and while nobody can say who does', async () => {
+      const [ann, bob] = [await identity.newUser(), await identity.newUser()];
+      const stranger = asUserId(uuidv7());
+      await identity.profiles.change(ann.id, { privacy: { lastSeen: 'nobody' } });
+      const all = [ann.id, bob.id, stranger];
+      const privacy = new PostgresLastSeenPrivacy(store.database);
+      expect(await privacy.hiding(all)).toEqual(new Set([ann.id, stranger]));
+      await identity.profiles.change(ann.id, { privacy: { lastSeen: 'everyone' } });
+      await identity.profiles.change(bob.id, { privacy: { lastSeen: 'nobody' } });
+      expect(await privacy.hiding(all)).toEqual(new Set([bob.id, stranger]));
+      const query = jest.fn(() => Promise.reject(new StoreUnavailable('down')));
+      expect(await new PostgresLastSeenPrivacy({ query }).hiding(all)).toEqual(new Set(all));
+      const silent = new PostgresLastSeenPrivacy({ query: () => new Promise(() => undefined) });
+      expect(await silent.hiding(all)).toEqual(new Set(all));
+      expect(await silent.hiding([])).toEqual(new Set());
     });
 
     it('are found by the beginning of the name, page by page, each once', async () => {

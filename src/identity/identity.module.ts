@@ -1,7 +1,9 @@
 import { Global, Module } from '@nestjs/common';
 import { AccessTokens } from '../application/ports/access-tokens';
 import { DeviceRegistry } from '../application/ports/device-registry';
+import { LastSeenPrivacy } from '../application/ports/presence';
 import { UserDirectory } from '../application/ports/user-directory';
+import { Database } from '../infrastructure/postgres/database';
 import { Accounts } from './accounts';
 import { Blocks } from './blocks';
 import { Devices } from './devices';
@@ -10,6 +12,7 @@ import { ExpiredSignIns } from './expired-sign-ins';
 import { JwtAccessTokens } from './jwt-access-tokens';
 import { LoginAttempts } from './login-attempts';
 import { PasswordHasher } from './password-hasher';
+import { PostgresLastSeenPrivacy } from './postgres-last-seen-privacy';
 import { PostgresUserDirectory } from './postgres-user-directory';
 import { Profiles } from './profiles';
 import { SignIns } from './sign-ins';
@@ -32,7 +35,22 @@ import { SignIns } from './sign-ins';
     { provide: AccessTokens, useExisting: JwtAccessTokens },
     { provide: DeviceRegistry, useExisting: Devices },
     { provide: UserDirectory, useExisting: PostgresUserDirectory },
+    {
+      provide: LastSeenPrivacy,
+      useFactory: (database: Database) => new PostgresLastSeenPrivacy(database),
+      inject: [Database],
+    },
   ],
-  exports: [AccessTokens, DeviceRegistry, UserDirectory, Accounts, Blocks, Devices, Profiles, SignIns],
+  exports: [
+    AccessTokens,
+    DeviceRegistry,
+    LastSeenPrivacy,
+    UserDirectory,
+    Accounts,
+    Blocks,
+    Devices,
+    Profiles,
+    SignIns,
+  ],
 })
 export class IdentityModule {}

@@ -1,4 +1,4 @@
-import { PresenceStore, type PresenceView } from '../application/ports/presence';
+import { LastSeenPrivacy, PresenceStore, type PresenceView } from '../application/ports/presence';
 import type { Config } from '../config/config';
 import { Metrics } from '../observability/metrics';
 import { asMillis, asUserId, type UserId } from '../kernel/ids';
@@ -30,36 +30,51 @@ class TestStore extends PresenceStore {
   }
 }
 
+class TestPrivacy extends LastSeenPrivacy {
+  hidden: ReadonlySet<UserId> = new Set();
+  /** Awaited before an answer. */
+  before: () => Promise<void> = () => Promise.resolve();
+  async hiding(userIds: readonly UserId[]): Promise<ReadonlySet<UserId>> {
+    const { hidden } = this;
+    await this.before();
+    return new Set(userIds.filter((id) => hidden.has(id)));
+  }
+}
+
 const users = ['ann', 'bob', 'eve', 'dan'].map(asUserId);
 const [ann, bob] = users as [UserId, UserId];
 const validator = compile(Presence);
 
 function setUp() {
   const store = new TestStore();
-  const watch = new PresenceWatch({ limits: { presenceWatchMax: 3 } } as Config, store, new Metrics());
+  const privacy = new TestPrivacy();
+  const config = { limits: { presenceWatchMax: 3 } } as Config;
+  const watch = new PresenceWatch(config, store, privacy, new Metrics());
   const watcher = () => {
     const heard: string[] = [];
+    const seenAt: unknown[] = [];
     return {
-      heard,
+      ...{ heard, seenAt },
       hint: (bytes: Buffer): void => {
         const { event, data } = JSON.parse(bytes.toString()) as { event: string; data: PresenceView };
         expect(event).toBe('presence');
         expect(validator.errors(data).map(({ field }) => field)).toEqual(['userId']);
         heard.push(`${data.userId} ${data.status}`);
+        seenAt.push(data.lastSeenAt);
       },
     };
   };
-  return { store, watch, watcher };
+  return { store, watch, watcher, privacy };
 }
 
 describe('PresenceWatch', () => {
   beforeEach(() => jest.useFakeTimers());
   afterEach(() => jest.useRealTimers());
-  const aMoment = (): void => {
-    jest.advanceTimersByTime(PRESENCE_BATCH_MS);
+  const aMoment = async (): Promise<void> => {
+    await jest.advanceTimersByTimeAsync(PRESENCE_BATCH_MS);
   };
 
-  it('tells watchers, and only them, the last of what changed within a moment', () => {
+  it('tells watchers, and only them, the last of what changed within a moment', async () => {
     const { store, watch, watcher } = setUp();
     const [one, other] = [watcher(), watcher()];
     watch.watch(one, [ann, bob]);
@@ -69,8 +84,41 @@ describe('PresenceWatch', () => {
     store.change(bob, 'away');
     store.change(asUserId('nobody watches'), 'online');
     expect(one.heard).toEqual([]);
-    aMoment();
+    await aMoment();
     expect([one.heard, other.heard]).toEqual([['ann busy', 'bob away'], ['bob away']]);
+  });
+
+  it('tells of those who hide it everything but when they were last here', async () => {
+    const { store, watch, watcher, privacy } = setUp();
+    privacy.hidden = new Set([ann]);
+    const one = watcher();
+    watch.watch(one, [ann, bob]);
+    store.change(ann, 'online');
+    store.change(bob, 'offline');
+    await aMoment();
+    expect(one.heard).toEqual(['ann online', 'bob offline']);
+    expect(one.seenAt).toEqual([null, new Date(0).toISOString()]);
+    store.get = () =>
+      Promise.resolve(users.map((userId) => ({ userId, status: 'away', lastSeenAt: asMillis(5) })));
+    const seen = await watch.seen(users);
+    expect(seen.map(({ lastSeenAt }) => lastSeenAt === null)).toEqual([true, false, false, false]);
+  });
+
+  it('tells in the order of what happened, however long it takes to know who hides what', async () => {
+    const { store, watch, watcher, privacy } = setUp();
+    const one = watcher();
+    watch.watch(one, [ann]);
+    let answer = (): void => undefined;
+    privacy.before = () => new Promise((resolve) => (answer = resolve));
+    store.change(ann, 'online');
+    await aMoment();
+    privacy.before = () => Promise.resolve();
+    store.change(ann, 'offline');
+    await aMoment();
+    expect(one.heard).toEqual([]);
+    answer();
+    await aMoment();
+    expect(one.heard).toEqual(['ann online', 'ann offline']);
   });
 
   it('watches as many as the limit says, and none of a list that would be one too many', () => {
@@ -85,7 +133,7 @@ describe('PresenceWatch', () => {
     expect(watch.watch(one, users.slice(3))).toBe('watching');
   });
 
-  it('lets go of everything when the last watcher leaves', () => {
+  it('lets go of everything when the last watcher leaves', async () => {
     const { store, watch, watcher } = setUp();
     const one = watcher();
     watch.watch(one, [ann, bob]);
@@ -95,7 +143,7 @@ describe('PresenceWatch', () => {
     watch.forget(one);
     watch.forget(one);
     expect(watch.size).toBe(0);
-    aMoment();
+    await aMoment();
     expect(one.heard).toEqual([]);
     watch.onModuleDestroy();
     expect(store.listener).toBeUndefined();

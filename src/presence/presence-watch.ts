@@ -1,9 +1,9 @@
 import { Inject, Injectable, type OnModuleDestroy } from '@nestjs/common';
-import { PresenceStore, type PresenceView } from '../application/ports/presence';
+import { LastSeenPrivacy, PresenceStore, type PresenceView } from '../application/ports/presence';
 import { CONFIG, type Config } from '../config/config';
 import type { UserId } from '../kernel/ids';
 import { Metrics } from '../observability/metrics';
-import type { ServerFrame } from '../protocol/frames';
+import type { ServerFrame, ServerFrameData } from '../protocol/frames';
 import { toPresenceDto } from './presence-frame';
 
 /** A socket that wants to know. */
@@ -28,10 +28,13 @@ export class PresenceWatch implements OnModuleDestroy {
   private timer: NodeJS.Timeout | undefined;
   /** When the oldest change among `changed` came. */
   private changedSince = 0;
+  /** What was noted later is told later, however long the database takes. */
+  private telling: Promise<void> = Promise.resolve();
 
   constructor(
     @Inject(CONFIG) private readonly config: Config,
     private readonly store: PresenceStore,
+    private readonly privacy: LastSeenPrivacy,
     private readonly metrics: Metrics,
   ) {
     this.endChanges = store.onChange((view) => {
@@ -67,6 +70,13 @@ export class PresenceWatch implements OnModuleDestroy {
     await this.store.follow(userIds.filter((userId) => this.watchersOf.has(userId)));
   }
 
+  /** Of these, what anybody may be shown. */
+  async seen(userIds: readonly UserId[]): Promise<ServerFrameData<'presence'>[]> {
+    const views = await this.store.get(userIds);
+    const hiding = await this.hiding(views);
+    return views.map((view) => toPresenceDto(view, hiding));
+  }
+
   unwatch(watcher: Watcher, userIds: readonly UserId[]): void {
     const watched = this.watchedBy.get(watcher);
     if (watched === undefined) return;
@@ -92,20 +102,26 @@ export class PresenceWatch implements OnModuleDestroy {
     if (this.changed.size === 0) this.changedSince = performance.now();
     this.changed.set(view.userId, view);
     this.timer ??= setTimeout(() => {
-      this.tell();
+      const [changed, since] = [this.changed, this.changedSince];
+      this.changed = new Map();
+      this.timer = undefined;
+      this.telling = this.telling.then(() => this.tell([...changed.values()], since));
     }, PRESENCE_BATCH_MS).unref();
   }
 
-  private tell(): void {
-    this.timer = undefined;
-    const changed = this.changed;
-    this.changed = new Map();
-    this.metrics.presenceStalenessMs.observe(performance.now() - this.changedSince);
-    for (const [userId, view] of changed) {
-      const frame: ServerFrame = { event: 'presence', data: toPresenceDto(view) };
+  private async tell(views: readonly PresenceView[], since: number): Promise<void> {
+    const hiding = await this.hiding(views);
+    this.metrics.presenceStalenessMs.observe(performance.now() - since);
+    for (const view of views) {
+      const frame: ServerFrame = { event: 'presence', data: toPresenceDto(view, hiding) };
       const bytes = Buffer.from(JSON.stringify(frame));
-      for (const watcher of this.watchersOf.get(userId) ?? []) watcher.hint(bytes);
+      for (const watcher of this.watchersOf.get(view.userId) ?? []) watcher.hint(bytes);
     }
+  }
+
+  private hiding(views: readonly PresenceView[]): Promise<ReadonlySet<UserId>> {
+    const wereHere = views.filter(({ lastSeenAt }) => lastSeenAt !== undefined);
+    return this.privacy.hiding(wereHere.map(({ userId }) => userId));
   }
 
   private leave(userId: UserId, watcher: Watcher): void {

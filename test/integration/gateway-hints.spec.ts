@@ -104,8 +104,13 @@ describe('hints', () => {
     expect((await b.request('presence.set', { status: 'busy', customStatus: 'tea' })).event).toBe('ok');
     const busy = await a.waitFor((frame) => frame.event === 'presence');
     expect(busy.data).toMatchObject({ userId: bob, status: 'busy', customStatus: 'tea' });
+    expect(busy.data['lastSeenAt']).not.toBeNull();
+    gateway.backstage.hidingLastSeen = new Set([bob]);
+    const hidden = await a.request('presence.watch', { userIds: [bob] });
+    expect(hidden.data['presences']).toMatchObject([{ userId: bob, status: 'busy', lastSeenAt: null }]);
     await b.request('presence.set', { status: 'invisible' });
     const gone = await a.waitFor(({ event, data }) => event === 'presence' && data['status'] === 'offline');
+    expect(gone.data['lastSeenAt']).toBeNull();
     expect(gone.data).not.toHaveProperty('customStatus');
     expect((await a.request('presence.unwatch', { userIds: [bob] })).data).toEqual({ presences: [] });
     await b.request('presence.set', { status: 'online' });

@@ -5,7 +5,7 @@ import { DeviceRegistry } from '../../src/application/ports/device-registry';
 import { EventLog } from '../../src/application/ports/event-log';
 import { MessageIndex } from '../../src/application/ports/message-index';
 import { NodeNotices } from '../../src/application/ports/node-notices';
-import { EphemeralBus, PresenceStore } from '../../src/application/ports/presence';
+import { EphemeralBus, LastSeenPrivacy, PresenceStore } from '../../src/application/ports/presence';
 import { ProjectionProgress } from '../../src/application/ports/projection-progress';
 import { RateLimits } from '../../src/application/ports/rate-limits';
 import { HistoryReads, InboxReads } from '../../src/application/ports/read-models';
@@ -180,6 +180,7 @@ export class NodeProcess implements Listener {
       [AccessTokens, new OpenDoor(time)],
       [DeviceRegistry, { seen: () => Promise.resolve() }],
       [PresenceStore, new NobodyWatches()],
+      [LastSeenPrivacy, { hiding: () => Promise.resolve(new Set()) }],
       [EphemeralBus, new MemoryEphemeralBus()],
       [NodeNotices, new MemoryNodeNotices()],
       [RateLimits, new MemoryRateLimits(() => time.now)],

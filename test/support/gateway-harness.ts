@@ -8,7 +8,7 @@ import { Executor } from '../../src/application/executor';
 import { AccessTokens, type AccessClaims } from '../../src/application/ports/access-tokens';
 import { DeviceRegistry } from '../../src/application/ports/device-registry';
 import { EventLog } from '../../src/application/ports/event-log';
-import { EphemeralBus, PresenceStore } from '../../src/application/ports/presence';
+import { EphemeralBus, LastSeenPrivacy, PresenceStore } from '../../src/application/ports/presence';
 import { NodeNotices } from '../../src/application/ports/node-notices';
 import { RateLimits } from '../../src/application/ports/rate-limits';
 import { SocketDirectory } from '../../src/application/ports/socket-directory';
@@ -63,6 +63,7 @@ export class Backstage {
   receipts: () => Promise<Problem | undefined> = () => Promise.resolve(undefined);
   state: (conversationId: string) => Promise<unknown> = () => Promise.resolve(undefined);
   flushed = 0;
+  hidingLastSeen: ReadonlySet<UserId> = new Set();
 }
 
 export interface GatewayHarness {
@@ -140,6 +141,7 @@ export async function startGateway(options: HarnessOptions = {}): Promise<Gatewa
     { provide: DeviceRegistry, useValue: { seen: () => Promise.resolve() } },
     { provide: EventLog, useValue: { epoch: () => Promise.resolve('epoch-1') } },
     { provide: PresenceStore, useClass: MemoryPresenceStore },
+    { provide: LastSeenPrivacy, useValue: { hiding: () => Promise.resolve(backstage.hidingLastSeen) } },
     { provide: EphemeralBus, useClass: MemoryEphemeralBus },
     { provide: NodeNotices, useClass: MemoryNodeNotices },
     { provide: RateLimits, useValue: new MemoryRateLimits() },

@@ -51,6 +51,12 @@ export abstract class PresenceStore {
   abstract onChange(listener: (presence: PresenceView) => void): () => void;
 }
 
+/** Who has chosen that nobody is told when they were last here. */
+export abstract class LastSeenPrivacy {
+  /** Those of them who hide it; all of them while nobody can say. Never rejects. */
+  abstract hiding(userIds: readonly UserId[]): Promise<ReadonlySet<UserId>>;
+}
+
 /** Ephemeral frames between nodes: typing, call signals. Lost ones are lost. */
 export interface EphemeralFrame {
   /** Receivers; each node sends to those of them it has sockets of. */
