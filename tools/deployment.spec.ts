@@ -138,6 +138,22 @@ describe('docker-compose.yml', () => {
     }
   });
 
+  it('keeps the keys of that cluster from everybody but its nodes', () => {
+    const withKeys = services.filter(([, { volumes = [] }]) =>
+      volumes.some((volume) => volume.startsWith('eventstore-certs:')),
+    );
+    const names = withKeys.map(([name]) => name).sort();
+    expect(names).toEqual(['eventstore-1', 'eventstore-2', 'eventstore-3', 'eventstore-setup']);
+    const setUp = compose.services['eventstore-setup']?.command?.join(' ') ?? '';
+    for (const step of [
+      'chmod 0600 ca/ca.key',
+      'chmod 0400 node?/node.key',
+      'chown 1000:1000 node?/node.key',
+    ]) {
+      expect(setUp).toContain(step);
+    }
+  });
+
   function expectSource(volume: string): void {
     const source = volume.split(':')[0] ?? '';
     if (source.startsWith('./')) expect([source, existsSync(join(ROOT, source))]).toEqual([source, true]);
