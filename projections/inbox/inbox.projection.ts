@@ -139,13 +139,17 @@ function membershipChanged({ conversationId, seq, at, event }: Recorded<Membersh
   }
 }
 
+/** Three rows a message, and most events are messages: no object is made here that is not one of them. */
 function messageSent({ conversationId, seq, at, event }: Recorded<MessageSent>): readonly Row[] {
-  const place = { conversation_id: conversationId, seq };
-  return [
-    addMessage.row({ ...place, ordinal: event.ordinal }),
+  const { ordinal, by, mentions } = event;
+  const rows: Row[] = [
+    addMessage.row({ conversation_id: conversationId, seq, ordinal }),
     // Whoever sends has read what came before.
-    moveRead.row({ ...place, user_id: event.by, up_to: seq }),
-    ...(event.mentions ?? []).map((userId) => addMention.row({ ...place, user_id: userId })),
-    advance.row({ ...place, ordinal: event.ordinal, active_at: at }),
+    moveRead.row({ conversation_id: conversationId, user_id: by, seq, up_to: seq }),
+    advance.row({ conversation_id: conversationId, seq, ordinal, active_at: at }),
   ];
+  for (const userId of mentions ?? []) {
+    rows.push(addMention.row({ conversation_id: conversationId, user_id: userId, seq }));
+  }
+  return rows;
 }

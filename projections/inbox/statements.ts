@@ -90,7 +90,12 @@ export const moveRead = new RowStatement(
   {
     merging: {
       keyOf: ({ conversation_id, user_id }) => conversation_id + user_id,
-      merge: (earlier, later) => ({ ...later, up_to: Math.max(earlier.up_to, later.up_to) }),
+      merge: (earlier, { conversation_id, user_id, seq, up_to }) => ({
+        conversation_id,
+        user_id,
+        seq,
+        up_to: Math.max(earlier.up_to, up_to),
+      }),
       // The later seq of the two has to lie in the same time of membership as the earlier one.
       notAcross: [join, leave],
     },
@@ -184,7 +189,12 @@ export const advance = new RowStatement(
     merging: {
       // The last event of all moves the head, the last one that counts as activity the rest: at most two rows.
       keyOf: ({ conversation_id, active_at }) => conversation_id + (active_at === null ? '' : '+'),
-      merge: (earlier, later) => ({ ...later, ordinal: greatest(earlier.ordinal, later.ordinal) }),
+      merge: (earlier, { conversation_id, seq, ordinal, active_at }) => ({
+        conversation_id,
+        seq,
+        ordinal: greatest(earlier.ordinal, ordinal),
+        active_at,
+      }),
     },
   },
 );

@@ -2,7 +2,7 @@ import type { Client } from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import type { LogEvent } from '../../src/application/ports/event-log';
 import { baseType, type Projection, type Row, type Statement } from '../projection';
-import { Batch } from '../runner/batch';
+import { Batch, type Filled, type LineOf } from '../runner/batch';
 import { copyFields } from '../runner/column-text';
 import { recordedOf } from '../runner/recorded-of';
 import { SIDE_SCHEMA } from './side-schema';
@@ -36,6 +36,7 @@ export class BulkLoad {
   private gathered = 0;
   private sending: Promise<void> = Promise.resolve();
   private readonly statements: readonly Statement[];
+  private readonly linesOf: ReadonlyMap<Statement, LineOf>;
   private indexes: readonly Index[] = [];
 
   constructor(
@@ -44,7 +45,8 @@ export class BulkLoad {
     private readonly pieceEventsMax = PIECE_EVENTS_MAX,
   ) {
     this.statements = projections.flatMap(({ statements }) => statements);
-    this.batch = new Batch(projections);
+    this.linesOf = new Map(this.statements.map((statement) => [statement, lineOf(statement)]));
+    this.batch = new Batch(projections, this.linesOf);
   }
 
   async begin(): Promise<void> {
@@ -89,15 +91,19 @@ export class BulkLoad {
 
   /** Sends what is gathered once the server has taken what was sent before: more than that is never held. */
   private async flush(): Promise<void> {
-    const pieces = this.batch
-      .filled()
-      .map(({ statement, rows }) => ({ statement, lines: linesOf(statement, rows) }));
-    this.batch = new Batch(this.projections);
+    const pieces = this.batch.filled().map((filled) => this.pieceOf(filled));
+    this.batch = new Batch(this.projections, this.linesOf);
     this.gathered = 0;
     await this.sending;
     this.sending = this.send(pieces);
     // Waited for by the next one; until then a failure is nobody's.
     this.sending.catch(() => undefined);
+  }
+
+  private pieceOf({ statement, rows, lines }: Filled): Piece {
+    const write = this.linesOf.get(statement);
+    const text = write === undefined ? lines : [...lines, ...rows.map(write)];
+    return { statement, lines: Buffer.from(`${text.join('\n')}\n`) };
   }
 
   private async send(pieces: readonly Piece[]): Promise<void> {
@@ -134,8 +140,12 @@ export class BulkLoad {
   }
 }
 
-function linesOf({ columns }: Statement, rows: readonly Row['values'][]): Buffer {
+/** A line of COPY's text format, without its end. */
+function lineOf({ columns }: Statement): LineOf {
   const fields = Object.entries(columns).map(([name, type]) => ({ name, write: copyFields(type) }));
-  const lines = rows.map((values) => fields.map(({ name, write }) => write(values[name])).join('\t'));
-  return Buffer.from(`${lines.join('\n')}\n`);
+  return (values: Row['values']) => {
+    const texts: string[] = [];
+    for (const { name, write } of fields) texts.push(write(values[name]));
+    return texts.join('\t');
+  };
 }

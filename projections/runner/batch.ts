@@ -5,18 +5,28 @@ import { arrayLiteral } from './column-text';
 
 type Values = Row['values'];
 
+/** What a row is sent as. */
+export type LineOf = (values: Values) => string;
+
 /** The rows of one statement, merged as it allows. */
 class Gathered {
   readonly rows: Values[] = [];
+  /** Of the rows that are never merged, when there is a form to send them in. */
+  readonly lines: string[] = [];
   /** Places in `rows` that the next row of the same key is merged into. */
   private readonly open = new Map<string, number>();
 
-  constructor(private readonly statement: Statement) {}
+  constructor(
+    private readonly statement: Statement,
+    private readonly lineOf?: LineOf,
+  ) {}
 
   add(values: Values): void {
     const { merging } = this.statement;
     if (merging === undefined) {
-      this.rows.push(values);
+      // A row keeps its whole event alive, a line does not: thousands of them would outlive the young generation.
+      if (this.lineOf === undefined) this.rows.push(values);
+      else this.lines.push(this.lineOf(values));
       return;
     }
     const key = merging.keyOf(values);
@@ -32,15 +42,27 @@ class Gathered {
   }
 }
 
+export interface Filled {
+  readonly statement: Statement;
+  readonly rows: readonly Values[];
+  readonly lines: readonly string[];
+}
+
 /** The rows of many events, gathered by statement, so that each statement is executed once. */
 export class Batch {
   private readonly gathered: ReadonlyMap<Statement, Gathered>;
   /** By statement: those whose rows do not merge across its own. */
   private readonly parted = new Map<Statement, Gathered[]>();
 
-  constructor(private readonly projections: readonly Projection[]) {
+  /** @param linesOf how rows are sent; without it they are kept as they are */
+  constructor(
+    private readonly projections: readonly Projection[],
+    linesOf?: ReadonlyMap<Statement, LineOf>,
+  ) {
     const statements = projections.flatMap((projection) => projection.statements);
-    this.gathered = new Map(statements.map((statement) => [statement, new Gathered(statement)]));
+    this.gathered = new Map(
+      statements.map((statement) => [statement, new Gathered(statement, linesOf?.get(statement))]),
+    );
     for (const [{ merging }, gathered] of this.gathered) {
       for (const border of merging?.notAcross ?? []) {
         this.parted.set(border, [...(this.parted.get(border) ?? []), gathered]);
@@ -60,11 +82,15 @@ export class Batch {
   }
 
   /** Of each statement that has any, in declared order. */
-  filled(): readonly { readonly statement: Statement; readonly rows: readonly Values[] }[] {
+  filled(): readonly Filled[] {
     return this.projections
       .flatMap(({ statements }) => statements)
-      .map((statement) => ({ statement, rows: this.gathered.get(statement)?.rows ?? [] }))
-      .filter(({ rows }) => rows.length > 0);
+      .map((statement) => ({
+        statement,
+        rows: this.gathered.get(statement)?.rows ?? [],
+        lines: this.gathered.get(statement)?.lines ?? [],
+      }))
+      .filter(({ rows, lines }) => rows.length + lines.length > 0);
   }
 
   /** Everything in the form in which it is sent. @throws TypeError for a value that is not of its column's type */
