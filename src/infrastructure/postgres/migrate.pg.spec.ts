@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import { StoreUnavailable } from '../../application/ports/store-unavailable';
 import { createProjectionTables, migrate } from './migrate';
@@ -54,6 +55,41 @@ describe('migrate', () => {
     expect(await tables('read')).toEqual(before);
     expect((await client.query('SELECT 1 FROM read.leases')).rowCount).toBe(0);
     expect((await client.query('SELECT 1 FROM app.hidden_messages')).rowCount).toBe(1);
+  });
+
+  it('makes what of them is missing', async () => {
+    await client.query('DROP INDEX read.inbox_members_current; DROP TABLE read.cursors_read');
+    await migrate(url());
+    const { rowCount } = await client.query(
+      `SELECT FROM pg_class WHERE relname IN ('inbox_members_current', 'cursors_read')`,
+    );
+    expect(rowCount).toBe(2);
+  });
+
+  it('does nothing to what is there, so that a node may start beside a projector at work', async () => {
+    await client.query(`BEGIN; SELECT FROM read.leases FOR SHARE; UPDATE read.inbox_members SET role = role`);
+    try {
+      await migrate(url());
+    } finally {
+      await client.query('ROLLBACK');
+    }
+  });
+
+  it('lets a projector at work end its transaction before it makes something', async () => {
+    await client.query('COMMENT ON SCHEMA read IS NULL');
+    await client.query('BEGIN; SELECT FROM read.leases FOR SHARE');
+    const migrating = migrate(url());
+    const isWaiting = async (): Promise<boolean> =>
+      (
+        await client.query(
+          `SELECT FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+           WHERE NOT l.granted AND d.datname = current_database()`,
+        )
+      ).rowCount !== 0;
+    while (!(await isWaiting())) await sleep(5);
+    await client.query('UPDATE read.inbox_members SET role = role');
+    await client.query('COMMIT');
+    await migrating;
   });
 
   it('says that Postgres is not there', async () => {

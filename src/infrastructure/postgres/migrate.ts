@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -52,10 +53,56 @@ export async function readModelDefinitions(): Promise<readonly string[]> {
 
 async function makeReadModels(client: Client): Promise<void> {
   const definitions = await readModelDefinitions();
+  const version = createHash('sha256').update(definitions.join('\n')).digest('hex');
+  if (await areMade(client, version)) return;
   await client.query('SET client_min_messages = warning');
   await client.query('BEGIN');
+  // Before any other lock, as a projector does: one at work, which holds this row and wants the tables, would otherwise
+  // wait for us while we wait for it.
+  const { rows } = await client.query<{ there: boolean }>(
+    `SELECT to_regclass('read.leases') IS NOT NULL AS there`,
+  );
+  if (rows[0]?.there === true) await client.query('LOCK TABLE read.leases IN ACCESS EXCLUSIVE MODE');
   for (const definition of definitions) await client.query(definition);
+  const made = JSON.stringify({ version, relations: await relationsOf(client) });
+  await client.query(`COMMENT ON SCHEMA read IS ${client.escapeLiteral(made)}`);
   await client.query('COMMIT');
+}
+
+/**
+ * Whether these very definitions were carried out, and all that they made is still there. Carrying them out again would
+ * change nothing, but locks every table against writing, under whoever projects just then.
+ */
+async function areMade(client: Client, version: string): Promise<boolean> {
+  const { rows } = await client.query<{ made: string | null }>(
+    `SELECT obj_description(to_regnamespace('read')::oid, 'pg_namespace') AS made`,
+  );
+  const made = parseMade(rows[0]?.made ?? '');
+  if (made?.version !== version) return false;
+  const there = new Set(await relationsOf(client));
+  return made.relations.every((relation) => there.has(relation));
+}
+
+/** Tables and indexes. */
+async function relationsOf(client: Client): Promise<readonly string[]> {
+  const { rows } = await client.query<{ relname: string }>(
+    `SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace('read')::oid ORDER BY relname`,
+  );
+  return rows.map(({ relname }) => relname);
+}
+
+/** The schema's comment is anybody's to change: what we did not write counts as nothing. */
+function parseMade(
+  text: string,
+): { readonly version: string; readonly relations: readonly string[] } | undefined {
+  try {
+    const { version, relations } = JSON.parse(text) as { version?: unknown; relations?: unknown };
+    return typeof version === 'string' && Array.isArray(relations)
+      ? { version, relations: relations.map(String) }
+      : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 async function locked(databaseUrl: string, work: (client: Client) => Promise<void>): Promise<void> {
