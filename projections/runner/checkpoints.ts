@@ -21,15 +21,15 @@ export async function readCheckpoints(
 
 /**
  * Moves the checkpoints forward, never back, in the transaction that wrote the rows; whoever listens is told when
- * it commits.
+ * it commits. @returns where they stood before, as {@link readCheckpoints} says it
  */
 export async function writeCheckpoints(
   client: Queryable,
   reached: ReadonlyMap<string, Position>,
   progress: Progress,
-): Promise<void> {
+): Promise<ReadonlyMap<string, Position>> {
   const positions = [...reached.values()];
-  await client.query(
+  const rows = await client.query<{ stood: Record<string, string> | null }>(
     `WITH moved AS (
        INSERT INTO read.checkpoints AS c (projection, position, commit_position, prepare_position, updated_at)
        SELECT *, clock_timestamp() FROM unnest($1::text[], $2::text[], $3::numeric[], $4::numeric[])
@@ -39,7 +39,9 @@ export async function writeCheckpoints(
        WHERE (c.commit_position, c.prepare_position) < (excluded.commit_position, excluded.prepare_position)
        RETURNING 1
      )
-     SELECT pg_notify($5, $6) WHERE EXISTS (SELECT FROM moved)`,
+     SELECT (SELECT pg_notify($5, $6) WHERE EXISTS (SELECT FROM moved)),
+            (SELECT json_object_agg(projection, position) FROM read.checkpoints
+             WHERE projection = ANY ($1)) AS stood`,
     [
       [...reached.keys()],
       positions.map(formatPosition),
@@ -49,6 +51,10 @@ export async function writeCheckpoints(
       formatProgress(progress),
     ],
     'checkpoints.write',
+  );
+  const stood = rows[0]?.stood ?? {};
+  return new Map(
+    [...reached.keys()].map((name) => [name, parsePosition(stood[name] ?? formatPosition(POSITION_START))]),
   );
 }
 

@@ -256,6 +256,33 @@ describe('Projector', () => {
     await expectEqualToLog();
   });
 
+  it('notices that its last commits are gone, and applies them again before it goes on', async () => {
+    const conversation = await written(3);
+    start('one');
+    await caughtUp();
+    const tables = ['checkpoints', ...LIVE_PROJECTIONS.flatMap((projection) => projection.tables)];
+    await db.database.query('CREATE SCHEMA kept');
+    for (const table of tables) {
+      await db.database.query(`CREATE TABLE kept.${table} AS TABLE read.${table}`);
+    }
+    for (let n = 0; n < 5; n++) conversation.send(bob);
+    await conversation.store(eventLog);
+    await caughtUp();
+    // A server that crashed between the commit and its disk, and is back before anybody has asked.
+    await db.database.transaction(async (client) => {
+      for (const table of tables) {
+        await client.query(`DELETE FROM read.${table}`);
+        await client.query(`INSERT INTO read.${table} SELECT * FROM kept.${table}`);
+      }
+    });
+    conversation.send(ann);
+    await conversation.store(eventLog);
+    await until(() => messages.includes('one: going on from where the read models are'));
+    await caughtUp();
+    expect(await count('history_messages')).toBe(9);
+    await expectEqualToLog();
+  });
+
   it('lets one of two write, and the other take over at once when it stops', async () => {
     const first = start('one');
     await until(() => messages.includes('one: projecting'));

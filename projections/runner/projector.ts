@@ -5,7 +5,14 @@ import { StoreUnavailable } from '../../src/application/ports/store-unavailable'
 import { CONVERSATION_STREAM_PREFIX } from '../../src/domain/conversation/streams';
 import type { Database } from '../../src/infrastructure/postgres/database';
 import type { Clock } from '../../src/kernel/clock';
-import { furthest, hasPassed, nearest, type Position } from '../../src/kernel/position';
+import {
+  formatPosition,
+  furthest,
+  hasPassed,
+  nearest,
+  POSITION_START,
+  type Position,
+} from '../../src/kernel/position';
 import type { Projection } from '../projection';
 import { Batch, inOrder, type EncodedBatch } from './batch';
 import { readCheckpoints, writeCheckpoints } from './checkpoints';
@@ -71,6 +78,11 @@ class BatchFailed extends Error {
   ) {
     super(`a batch of ${events.length} events failed`);
   }
+}
+
+/** The read models are not where this projector left them: what it has in mind for them would leave a hole. */
+class ReadModelsMoved extends Error {
+  override readonly name = 'ReadModelsMoved';
 }
 
 /**
@@ -179,6 +191,7 @@ export class Projector {
     positions: ReadonlyMap<string, Position>,
   ): Promise<void> {
     let committed = -Infinity;
+    let standing = positions;
     let writing = Promise.resolve();
     try {
       for (;;) {
@@ -189,7 +202,9 @@ export class Projector {
         if (taken === undefined) return;
         const batch = this.encode(taken, positions);
         await writing;
-        writing = this.write(lease, taken, batch, positions);
+        const reached = new Map([...positions].map(([name, at]) => [name, furthest(taken.position, at)]));
+        writing = this.write(lease, taken, batch, { standing, reached });
+        standing = reached;
         // With a whole batch more to come, it is made ready while Postgres works on this one; else there is nothing
         // to do meanwhile, and what gathers during the write belongs into one batch.
         if (intake.size < this.limit) await writing;
@@ -222,11 +237,10 @@ export class Projector {
     lease: Lease,
     taken: Taken,
     batch: EncodedBatch,
-    positions: ReadonlyMap<string, Position>,
+    { standing, reached }: Readonly<Record<'standing' | 'reached', ReadonlyMap<string, Position>>>,
   ): Promise<void> {
     const { database, schema = 'read' } = this.options;
     const { position } = taken;
-    const reached = new Map([...positions].map(([name, known]) => [name, furthest(position, known)]));
     const step = beginBatch(taken.events, lease.name);
     try {
       await database.transaction(async (client) => {
@@ -235,12 +249,16 @@ export class Projector {
         await inOrder([
           lease.fence(client, schema),
           batch.apply(client),
-          writeCheckpoints(client, reached, { group: lease.name, position }),
+          writeCheckpoints(client, reached, { group: lease.name, position }).then((stood) => {
+            expectStanding(standing, stood);
+          }),
         ]);
       });
     } catch (error) {
-      step?.end(error instanceof LeaseLost || error instanceof StoreUnavailable ? 'unavailable' : 'internal');
-      if (error instanceof LeaseLost || error instanceof StoreUnavailable) throw error;
+      const isElsewhere =
+        error instanceof LeaseLost || error instanceof StoreUnavailable || error instanceof ReadModelsMoved;
+      step?.end(isElsewhere ? 'unavailable' : 'internal');
+      if (isElsewhere) throw error;
       throw new BatchFailed(taken.events, error);
     }
     step?.end();
@@ -269,7 +287,9 @@ export class Projector {
     }
     const retryInMs = this.backOff();
     const event = error instanceof BatchFailed ? error.events[0] : undefined;
-    if (error instanceof StoreUnavailable || error instanceof EventLogUnavailable) {
+    if (error instanceof ReadModelsMoved) {
+      log.warn({ group, error, retryInMs }, 'going on from where the read models are');
+    } else if (error instanceof StoreUnavailable || error instanceof EventLogUnavailable) {
       log.warn({ group, error, retryInMs }, 'a store is away; projecting again when it is back');
     } else if (event === undefined) {
       log.error({ group, error, retryInMs }, 'projecting failed');
@@ -302,6 +322,20 @@ function beginBatch(events: readonly LogEvent[], group: string): Step | undefine
   });
   const attributes = { 'parley.group': group, 'parley.events': events.length };
   return beginStep('project', 'consumer', traceparents, attributes);
+}
+
+/**
+ * Commits are asynchronous, so a server that crashed may come back without the last ones that it had confirmed, and
+ * with the same lease: the next batch must not go on top of what is gone. @throws ReadModelsMoved
+ */
+function expectStanding(
+  believed: ReadonlyMap<string, Position>,
+  actual: ReadonlyMap<string, Position>,
+): void {
+  for (const [name, position] of believed) {
+    const [left, found] = [formatPosition(position), formatPosition(actual.get(name) ?? POSITION_START)];
+    if (left !== found) throw new ReadModelsMoved(`${name} was left at ${left}, and is at ${found}`);
+  }
 }
 
 async function pause(ms: number, signal: AbortSignal): Promise<void> {

@@ -1,6 +1,6 @@
 import { Injectable, Logger } from '@nestjs/common';
 import type { ConversationId, Seq } from '../kernel/ids';
-import { furthest, type Position } from '../kernel/position';
+import { furthest, hasPassed, type Position } from '../kernel/position';
 import { backoffMs, pause, stopSignal, type Backoff } from './backoff';
 import type { Connection } from './connection';
 import { Hub } from './hub';
@@ -14,7 +14,8 @@ export const SYNC_DEBTS_MAX = 20_000;
 const WAIT_MS = 30_000;
 /** Devices whose inboxes are asked for side by side. */
 const ROUND_QUERIES_MAX = 4;
-const ASK_AGAIN: Backoff = { baseMs: 2_000, maxMs: 30_000 };
+/** One question for all devices of the node, however many wait. */
+const ASK_AGAIN: Backoff = { baseMs: 2_000, maxMs: 5_000 };
 
 interface Debt {
   readonly connection: Connection;
@@ -112,10 +113,10 @@ export class SyncDebts {
   private async pay(debt: Debt): Promise<boolean> {
     const { connection } = debt;
     const heads = await this.inbox.heads(connection.userId);
-    if (heads === undefined) return false;
+    if (heads === undefined || !hasPassed(heads.asOf, debt.position)) return false;
     if (this.debts.get(connection) !== debt) return true;
     this.debts.delete(connection);
-    const unseen = unseenOf(heads, debt.cursors, debt.recent);
+    const unseen = unseenOf(heads.items, debt.cursors, debt.recent);
     const unanswered = unseen.filter((id) => !debt.answered.has(id));
     const conversationIds = [...new Set([...unanswered, ...debt.unsummarised])];
     // Not waited for: a slow device must not keep the others waiting, and it is owed no second frame.

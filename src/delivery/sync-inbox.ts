@@ -1,10 +1,10 @@
 import { Injectable } from '@nestjs/common';
 import { ProjectionProgress } from '../application/ports/projection-progress';
-import { InboxReads, type InboxHead } from '../application/ports/read-models';
+import { InboxReads, type InboxHead, type InboxHeads } from '../application/ports/read-models';
 import { StoreUnavailable } from '../application/ports/store-unavailable';
 import { seenBy } from '../domain/conversation/visibility';
 import type { ConversationId, Seq, UserId } from '../kernel/ids';
-import type { Position } from '../kernel/position';
+import { hasPassed, type Position } from '../kernel/position';
 import type { ConversationDto } from '../protocol/schemas';
 import { GapReader } from './gap-reader';
 import { Limiter } from './limiter';
@@ -19,6 +19,12 @@ export const SYNC_QUERIES_MAX = 8;
 export const STORE_DOWN_MS = 1_000;
 
 export type Summaries = ReadonlyMap<ConversationId, ConversationDto>;
+
+interface HeadsFound {
+  /** undefined: the store is down. */
+  readonly heads: readonly InboxHead[] | undefined;
+  readonly isBehind: boolean;
+}
 
 /** What `sync` asks of the read models. */
 @Injectable()
@@ -44,8 +50,25 @@ export class SyncInbox {
     }
   }
 
+  /**
+   * What is there once the read models have passed `position`; with `isBehind`, what is there after all of `timeoutMs`.
+   * That they have passed it is told without a look at them, and no longer true of a store that crashed meanwhile and
+   * came back without its last commits: what is found says itself how far it is.
+   */
+  async headsFrom(userId: UserId, position: Position, timeoutMs: number): Promise<HeadsFound> {
+    const until = performance.now() + timeoutMs;
+    for (;;) {
+      const passed = await this.hasPassed(position, Math.max(0, until - performance.now()));
+      const heads = await this.heads(userId);
+      if (!passed || heads === undefined) return { heads: heads?.items, isBehind: true };
+      const isBehind = !hasPassed(heads.asOf, position);
+      if (!isBehind || performance.now() >= until) return { heads: heads.items, isBehind };
+      this.progress.disbelieve(heads.asOf);
+    }
+  }
+
   /** undefined: the store is down. */
-  async heads(userId: UserId): Promise<readonly InboxHead[] | undefined> {
+  async heads(userId: UserId): Promise<InboxHeads | undefined> {
     return this.ask(() => this.inbox.heads(userId));
   }
 

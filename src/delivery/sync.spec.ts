@@ -70,6 +70,19 @@ describe('SyncService', () => {
     });
   });
 
+  it('is exact when the read models have lost what they were said to have', async () => {
+    await one.start([0, 1]);
+    await world.inbox.catchUp();
+    await one.say(0);
+    await one.say(0);
+    await world.settle();
+    world.inbox.mode = 'reset';
+    const device = world.connect(userOf(1));
+    await sync(device, { cursors: { [ONE]: 0 } });
+    expect(seqsOf(device, ONE)).toEqual([1, 2]);
+    expect(world.inbox.headsAsked).toBe(2);
+  });
+
   it('asks for all heads once, whatever the number of conversations', async () => {
     for (let n = 1; n <= 30; n++) await new Author(world, conversationOf(n)).start([0, 1]);
     const device = world.connect(userOf(1));

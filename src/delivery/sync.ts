@@ -160,10 +160,11 @@ export class SyncService {
     const { position, connection } = request;
     const askedAt = performance.now();
     // Read models cannot get further in a shard that is away, and the others are not to wait for it.
-    const passed = await this.inbox.hasPassed(without(position, this.log.away), SYNC_PROGRESS_WAIT_MS);
+    const goal = without(position, this.log.away);
+    const found = await this.inbox.headsFrom(connection.userId, goal, SYNC_PROGRESS_WAIT_MS);
     this.metrics.syncWaitMs.observe(performance.now() - askedAt);
-    const heads = await this.inbox.heads(connection.userId);
-    if (passed && heads !== undefined) return this.fillFromInbox(pages, request, heads);
+    const { heads, isBehind } = found;
+    if (heads !== undefined && !isBehind) return this.fillFromInbox(pages, request, heads);
     return this.fillFromLog(pages, request, heads ?? []);
   }
 

@@ -4,8 +4,7 @@ import { WarmConversations } from '../../src/application/executor/warm-conversat
 import type { Warm } from '../../src/application/executor/warm';
 import { AppendOutcomeUnknown, EventLog, type AppendResult } from '../../src/application/ports/event-log';
 import { MessageIndex } from '../../src/application/ports/message-index';
-import { ProjectionProgress } from '../../src/application/ports/projection-progress';
-import type { InboxHead } from '../../src/application/ports/read-models';
+import type { InboxHeads } from '../../src/application/ports/read-models';
 import type { Audiences } from '../../src/delivery/audiences';
 import { ConversationLanes } from '../../src/delivery/conversation-lanes';
 import { FanOut } from '../../src/delivery/fan-out';
@@ -18,7 +17,7 @@ import type { ConversationState } from '../../src/domain/conversation/state';
 import type { Recorded } from '../../src/domain/conversation/events';
 import { OutboundQueue } from '../../src/gateway/outbound-queue';
 import { Session } from '../../src/gateway/session';
-import { asRevision } from '../../src/kernel/ids';
+import { asRevision, type UserId } from '../../src/kernel/ids';
 import { POSITION_START } from '../../src/kernel/position';
 import type { Wiring } from './wiring';
 
@@ -161,7 +160,14 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'wait-for-projection',
     without: 'the wait for the read models in a sync',
-    instead: () => [[ProjectionProgress, { waitForPosition: () => Promise.resolve(true) }]],
+    patch: () =>
+      patched(SyncInbox, 'headsFrom', () => {
+        return async function (this: never, ...args: never[]) {
+          const [userId] = args as unknown as [UserId];
+          const heads = await (this as SyncInbox).heads(userId);
+          return { heads: heads?.items, isBehind: false };
+        };
+      }),
   },
   {
     name: 'membership-at-seq',
@@ -230,8 +236,9 @@ export const MUTANTS: readonly Mutant[] = [
     patch: () =>
       patched(SyncInbox, 'heads', (original) => {
         return async function (this: never, ...args: never[]) {
-          const heads = (await original.apply(this, args)) as readonly InboxHead[] | undefined;
-          return heads?.filter(({ spans }) => spans.at(-1)?.to === undefined);
+          const heads = (await original.apply(this, args)) as InboxHeads | undefined;
+          if (heads === undefined) return undefined;
+          return { ...heads, items: heads.items.filter(({ spans }) => spans.at(-1)?.to === undefined) };
         };
       }),
   },

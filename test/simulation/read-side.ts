@@ -4,6 +4,7 @@ import {
   InboxReads,
   type ConversationView,
   type InboxHead,
+  type InboxHeads,
   type InboxPage,
 } from '../../src/application/ports/read-models';
 import { StoreUnavailable } from '../../src/application/ports/store-unavailable';
@@ -170,6 +171,10 @@ export class LaggingProgress extends ProjectionProgress {
     return this.readSide.wait(() => hasPassed(this.readSide.position, position), timeoutMs);
   }
 
+  disbelieve(): void {
+    throw new Error('every look here is at the read side itself');
+  }
+
   waitForSeq(id: ConversationId, seq: Seq, timeoutMs: number): Promise<boolean> {
     return this.readSide.wait(() => (this.readSide.row(id)?.state.head ?? -1) >= seq, timeoutMs);
   }
@@ -196,13 +201,14 @@ export class LaggingInbox extends InboxReads {
     super();
   }
 
-  heads(userId: UserId): Promise<readonly InboxHead[]> {
-    return this.readSide.query(() =>
-      [...this.readSide.all()]
+  heads(userId: UserId): Promise<InboxHeads> {
+    return this.readSide.query(() => ({
+      items: [...this.readSide.all()]
         .map((row) => headOf(row, userId))
         .filter((head) => head !== undefined)
         .sort((a, b) => b.activeAt - a.activeAt),
-    );
+      asOf: this.readSide.position,
+    }));
   }
 
   head(userId: UserId, id: ConversationId): Promise<InboxHead | undefined> {

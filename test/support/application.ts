@@ -14,6 +14,7 @@ import {
   type HistoryPage,
   type HistoryQuery,
   type InboxHead,
+  type InboxHeads,
   type InboxPage,
   type MembershipSpan,
   type MemberView,
@@ -80,7 +81,7 @@ export class Inbox extends InboxReads {
     return this.folded.conversations(userId, ids);
   }
 
-  heads(userId: UserId): Promise<readonly InboxHead[]> {
+  heads(userId: UserId): Promise<InboxHeads> {
     return this.folded.heads(userId);
   }
 
@@ -141,6 +142,10 @@ export class Progress extends ProjectionProgress {
 
   waitForPosition(): Promise<boolean> {
     return Promise.resolve(this.arrives);
+  }
+
+  disbelieve(): void {
+    throw new Error('nothing here syncs');
   }
 
   async waitForSeq(_id: ConversationId, seq: Seq): Promise<boolean> {

@@ -4,6 +4,7 @@ import {
   InboxReads,
   type ConversationView,
   type InboxHead,
+  type InboxHeads,
   type InboxPage,
 } from '../../src/application/ports/read-models';
 import { StoreUnavailable } from '../../src/application/ports/store-unavailable';
@@ -13,8 +14,11 @@ import { DEFAULT_SETTINGS, withSettings } from '../../src/domain/conversation/se
 import { asConversationId, toSeq, type ConversationId, type Seq, type UserId } from '../../src/kernel/ids';
 import { hasPassed, POSITION_START, type Position } from '../../src/kernel/position';
 
-/** `stuck`: never gets past what it has seen; `down`: cannot be asked. */
-type ProjectionMode = 'live' | 'stuck' | 'down';
+/**
+ * `stuck`: never gets past what it has seen; `down`: cannot be asked; `reset`: no longer has what it was said to have,
+ * until somebody has noticed.
+ */
+type ProjectionMode = 'live' | 'stuck' | 'down' | 'reset';
 
 interface Folded {
   head: InboxHead;
@@ -85,13 +89,14 @@ export class FoldedInbox extends InboxReads {
     return mine === undefined ? undefined : { ...head, spans: mine.map((span) => ({ ...span })) };
   }
 
-  async heads(userId: UserId): Promise<readonly InboxHead[]> {
+  async heads(userId: UserId): Promise<InboxHeads> {
     this.headsAsked++;
     await this.see();
-    return [...this.folded.values()]
+    const items = [...this.folded.values()]
       .map((folded) => this.headOf(userId, folded))
       .filter((head) => head !== undefined)
       .sort((a, b) => b.activeAt - a.activeAt);
+    return { items, asOf: this.next };
   }
 
   async head(userId: UserId, id: ConversationId): Promise<InboxHead | undefined> {
@@ -152,7 +157,12 @@ export class FoldedProgress extends ProjectionProgress {
   async waitForPosition(goal: Position): Promise<boolean> {
     if (this.inbox.mode === 'down') throw new StoreUnavailable('down');
     if (this.inbox.mode === 'live') await this.inbox.catchUp();
+    if (this.inbox.mode === 'reset') return true;
     return this.inbox.mode === 'live' && hasPassed(this.inbox.reached, goal);
+  }
+
+  disbelieve(): void {
+    this.inbox.mode = 'live';
   }
 
   waitForSeq(): Promise<boolean> {

@@ -1,3 +1,4 @@
+import type { Position } from '../../kernel/position';
 import type { ConversationId, DeviceId, Millis, Ordinal, Seq, UserId } from '../../kernel/ids';
 import type {
   ConversationKind,
@@ -110,6 +111,14 @@ export interface InboxHead {
   readonly spans: readonly MembershipSpan[];
 }
 
+/** All that there is of one user, and how far the log was read for it. */
+export interface InboxHeads {
+  /** Newest activity first. */
+  readonly items: readonly InboxHead[];
+  /** In the same look at the store: everything up to here is in `items`. */
+  readonly asOf: Position;
+}
+
 export abstract class InboxReads {
   /** Newest activity first. `cursor` is a `nextCursor` of before. @returns 'bad_cursor' for any other text. */
   abstract page(
@@ -122,8 +131,8 @@ export abstract class InboxReads {
     userId: UserId,
     ids: readonly ConversationId[],
   ): Promise<readonly ConversationView[]>;
-  /** All conversations the user is or was a member of, newest activity first. */
-  abstract heads(userId: UserId): Promise<readonly InboxHead[]>;
+  /** All conversations the user is or was a member of. */
+  abstract heads(userId: UserId): Promise<InboxHeads>;
   abstract head(userId: UserId, id: ConversationId): Promise<InboxHead | undefined>;
   /** Members in the order of joining. */
   abstract members(

@@ -4,6 +4,10 @@ import { project } from '../../../test/support/projected';
 import { WRITTEN_FROM, WrittenConversation } from '../../../test/support/written-conversation';
 import { asConversationId, asSeq, type UserId } from '../../kernel/ids';
 import { uuidv7 } from '../../kernel/uuid';
+import { inbox as inboxProjection } from '../../../projections/inbox/inbox.projection';
+import { LIVE_GROUP } from '../../../projections/live';
+import { writeCheckpoints } from '../../../projections/runner/checkpoints';
+import { POSITION_START } from '../../kernel/position';
 import { PostgresHistoryReads } from './history-reads';
 import { MEMBERS_IN_VIEW_MAX, PostgresInboxReads } from './inbox-reads';
 
@@ -153,7 +157,7 @@ describe('PostgresInboxReads', () => {
     }
     expect(ids).toHaveLength(7);
     expect(new Set(ids)).toEqual(new Set(conversations.map(({ id }) => id)));
-    const heads = await inbox.heads(ann);
+    const { items: heads } = await inbox.heads(ann);
     expect(heads.map(({ conversationId }) => conversationId)).toEqual(ids);
     expect(heads.map(({ activeAt }) => activeAt)).toEqual(
       heads.map(({ activeAt }) => activeAt).sort((a, b) => b - a),
@@ -199,9 +203,21 @@ describe('PostgresInboxReads', () => {
         { from: back, to: gone },
       ],
     });
-    expect(await inbox.heads(bob)).toHaveLength(2);
+    expect((await inbox.heads(bob)).items).toHaveLength(2);
     expect(await inbox.head(cid, conversation.id)).toBeUndefined();
     expect((await inbox.head(ann, conversation.id))?.spans).toEqual([{ from: 0, to: undefined }]);
+  });
+
+  it('says as of when the heads are, also to one who has none', async () => {
+    expect(await inbox.heads(cid)).toEqual({ items: [], asOf: POSITION_START });
+    const position = { commit: 12n, prepare: 12n };
+    await writeCheckpoints(db.database, new Map([[inboxProjection.name, position]]), {
+      group: LIVE_GROUP,
+      position,
+    });
+    await save(new WrittenConversation([ann]));
+    expect(await inbox.heads(cid)).toEqual({ items: [], asOf: position });
+    expect(await inbox.heads(ann)).toMatchObject({ items: [{ headSeq: 0 }], asOf: position });
   });
 
   it(`shows ${MEMBERS_IN_VIEW_MAX} members, and pages through all in the order of joining`, async () => {

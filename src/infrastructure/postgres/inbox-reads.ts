@@ -2,6 +2,7 @@ import {
   InboxReads,
   type ConversationView,
   type InboxHead,
+  type InboxHeads,
   type InboxPage,
   type MemberView,
   type MessageView,
@@ -18,9 +19,10 @@ import {
   type ConversationId,
   type UserId,
 } from '../../kernel/ids';
+import { parsePosition, POSITION_START } from '../../kernel/position';
 import type { Database } from './database';
 import { decodeInboxCursor, encodeInboxCursor } from './inbox-cursor';
-import { LAST_VISIBLE_MESSAGE, UNREAD_COUNTS } from './inbox-sql';
+import { INBOX_PROJECTION, LAST_VISIBLE_MESSAGE, UNREAD_COUNTS } from './inbox-sql';
 import {
   lastEdit,
   MESSAGE_COLUMNS,
@@ -68,6 +70,11 @@ interface HeadRow {
   readonly from_seq: string;
   readonly to_seq: string | null;
 }
+
+const HEADS_OF_USER = `SELECT m.conversation_id, c.head_seq, c.active_at, m.from_seq, m.to_seq,
+         coalesce(c.details ->> 'historyVisibility' = 'shared', false) AS shared
+  FROM read.inbox_members m JOIN read.inbox_conversations c USING (conversation_id)
+  WHERE m.user_id = $1`;
 
 const VIEW_COLUMNS = `c.conversation_id, c.kind, c.created_at, c.details, c.head_seq, c.last_ordinal, c.active_at,
   c.member_count, m.read_up_to, counts.unread, counts.mentions, last_message.seq AS last_seq`;
@@ -131,8 +138,20 @@ export class PostgresInboxReads extends InboxReads {
     return this.toViews(userId, rows);
   }
 
-  async heads(userId: UserId): Promise<readonly InboxHead[]> {
-    return this.headsOf(userId);
+  async heads(userId: UserId): Promise<InboxHeads> {
+    // One statement, for one look at both: what was known before of the place may no longer be so. Its row comes first.
+    const [place, ...rows] = await this.database.query<HeadRow & { readonly position: string | null }>(
+      `SELECT NULL::uuid AS conversation_id, NULL::bigint AS head_seq, NULL::bigint AS active_at,
+              NULL::bigint AS from_seq, NULL::bigint AS to_seq, NULL::boolean AS shared,
+              (SELECT position FROM read.checkpoints WHERE projection = '${INBOX_PROJECTION}') AS position
+       UNION ALL
+       SELECT *, NULL FROM (${HEADS_OF_USER}) heads
+       ORDER BY active_at DESC NULLS FIRST, conversation_id DESC, from_seq`,
+      [userId],
+      'inbox.heads',
+    );
+    const position = place?.position ?? undefined;
+    return { items: toHeads(rows), asOf: position === undefined ? POSITION_START : parsePosition(position) };
   }
 
   async head(userId: UserId, id: ConversationId): Promise<InboxHead | undefined> {
@@ -157,36 +176,14 @@ export class PostgresInboxReads extends InboxReads {
     return { items: rows.slice(0, limit).map(toMember), hasMore: rows.length > limit };
   }
 
-  /** @param ids of the conversations that are asked about; all of the user's unless given */
-  private async headsOf(userId: UserId, ids?: readonly string[]): Promise<readonly InboxHead[]> {
+  private async headsOf(userId: UserId, ids: readonly string[]): Promise<readonly InboxHead[]> {
     const rows = await this.database.query<HeadRow>(
-      `SELECT m.conversation_id, c.head_seq, c.active_at, m.from_seq, m.to_seq,
-              coalesce(c.details ->> 'historyVisibility' = 'shared', false) AS shared
-       FROM read.inbox_members m JOIN read.inbox_conversations c USING (conversation_id)
-       WHERE m.user_id = $1 ${ids === undefined ? '' : 'AND m.conversation_id = ANY ($2)'}
+      `${HEADS_OF_USER} AND m.conversation_id = ANY ($2)
        ORDER BY c.active_at DESC, m.conversation_id DESC, m.from_seq`,
-      ids === undefined ? [userId] : [userId, ids],
-      ids === undefined ? 'inbox.heads' : 'inbox.headsOf',
+      [userId, ids],
+      'inbox.headsOf',
     );
-    const heads: (InboxHead & { readonly spans: InboxHead['spans'][number][] })[] = [];
-    for (const row of rows) {
-      const span = {
-        from: asSeq(Number(row.from_seq)),
-        to: row.to_seq === null ? undefined : asSeq(Number(row.to_seq)),
-      };
-      const last = heads.at(-1);
-      if (last?.conversationId === row.conversation_id) last.spans.push(span);
-      else {
-        heads.push({
-          conversationId: asConversationId(row.conversation_id),
-          headSeq: asSeq(Number(row.head_seq)),
-          activeAt: asMillis(Number(row.active_at)),
-          historyVisibility: row.shared ? 'shared' : DEFAULT_SETTINGS.historyVisibility,
-          spans: [span],
-        });
-      }
-    }
-    return heads;
+    return toHeads(rows);
   }
 
   private async toViews(userId: UserId, rows: readonly ViewRow[]): Promise<readonly ConversationView[]> {
@@ -288,4 +285,27 @@ function toView(
     createdAt: asMillis(Number(row.created_at)),
     activeAt: asMillis(Number(row.active_at)),
   };
+}
+
+/** Of rows in the order of conversations and, within one, of joining. */
+function toHeads(rows: readonly HeadRow[]): readonly InboxHead[] {
+  const heads: (InboxHead & { readonly spans: InboxHead['spans'][number][] })[] = [];
+  for (const row of rows) {
+    const span = {
+      from: asSeq(Number(row.from_seq)),
+      to: row.to_seq === null ? undefined : asSeq(Number(row.to_seq)),
+    };
+    const last = heads.at(-1);
+    if (last?.conversationId === row.conversation_id) last.spans.push(span);
+    else {
+      heads.push({
+        conversationId: asConversationId(row.conversation_id),
+        headSeq: asSeq(Number(row.head_seq)),
+        activeAt: asMillis(Number(row.active_at)),
+        historyVisibility: row.shared ? 'shared' : DEFAULT_SETTINGS.historyVisibility,
+        spans: [span],
+      });
+    }
+  }
+  return heads;
 }

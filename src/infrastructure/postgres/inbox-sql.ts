@@ -1,3 +1,6 @@
+/** Whose tables the SQL of the conversation list reads; its checkpoint says as of when they are. */
+export const INBOX_PROJECTION = 'inbox/v1';
+
 /**
  * What a membership `m` (of read.inbox_members) in conversation `c` (of read.inbox_conversations) has not read:
  * the difference of ordinals, less the deleted ones in between. What came before joining never counts. The

@@ -24,7 +24,7 @@ describe('PostgresProjectionProgress', () => {
     await db.drop();
   });
 
-  const commit = (position: Position, names = ['a', 'b'], group = 'live'): Promise<void> =>
+  const commit = (position: Position, names = ['a', 'b'], group = 'live'): Promise<unknown> =>
     writeCheckpoints(db.database, new Map(names.map((name) => [name, position])), { group, position });
   const listening = async (): Promise<void> => {
     progress.start();
@@ -58,6 +58,17 @@ describe('PostgresProjectionProgress', () => {
     expect(await waiting).toBe(true);
     progress.notifyLocal(at(3));
     expect(await progress.waitForPosition(at(5), 0)).toBe(true);
+  });
+
+  it('waits again for what it believed, and a look at the tables has not found', async () => {
+    await commit(at(3));
+    progress.notifyLocal(at(7));
+    expect(await progress.waitForPosition(at(7), 0)).toBe(true);
+    progress.disbelieve(at(3));
+    expect(await progress.waitForPosition(at(3), 0)).toBe(true);
+    expect(await progress.waitForPosition(at(7), 30)).toBe(false);
+    await commit(at(7));
+    expect(await progress.waitForPosition(at(7), 30_000)).toBe(true);
   });
 
   it('finds out by itself when nobody tells', async () => {

@@ -102,6 +102,10 @@ export class PostgresProjectionProgress extends ProjectionProgress {
     return this.wait(this.positions, { goal: position }, timeoutMs);
   }
 
+  override disbelieve(found: Position): void {
+    this.known = nearest(found, this.known);
+  }
+
   override async waitForSeq(conversationId: ConversationId, seq: Seq, timeoutMs: number): Promise<boolean> {
     const waiting = this.wait(this.seqs, { conversationId, seq }, timeoutMs);
     this.checkSeqs();
