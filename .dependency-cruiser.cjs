@@ -35,6 +35,8 @@ const table = {
     'src/config',
     'src/observability',
   ],
+  // What has to be done to conversations when its time has come, by a worker.
+  'src/expiry': ['src/application', 'src/infrastructure/postgres', 'src/domain', 'src/kernel', 'src/config'],
   'src/gateway': [
     'src/application',
     'src/delivery',

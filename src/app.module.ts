@@ -2,6 +2,7 @@ import { Module, type DynamicModule } from '@nestjs/common';
 import { ApplicationModule } from './application/application.module';
 import type { Config } from './config/config';
 import { DeliveryModule } from './delivery/delivery.module';
+import { ExpiryModule } from './expiry/expiry.module';
 import { GatewayModule } from './gateway/gateway.module';
 import { HttpModule } from './http/http.module';
 import { IdentityModule } from './identity/identity.module';
@@ -24,6 +25,7 @@ export class AppModule {
         DeliveryModule,
         GatewayModule,
         HttpModule,
+        ExpiryModule,
       ],
     };
   }

@@ -3,11 +3,15 @@ import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import pino from 'pino';
 import { AppModule } from './app.module';
+import { Executor } from './application/executor';
+import { TargetMessages } from './application/target-messages';
 import type { Config } from './config/config';
+import { ExpiredMessages } from './expiry/expired-messages';
 import { ParleyWsAdapter } from './gateway/parley-ws.adapter';
 import { Sockets } from './gateway/sockets';
 import { EDGE_OPTIONS, setUpEdge } from './http/edge';
 import { ExpiredSignIns } from './identity/expired-sign-ins';
+import { PostgresMessageIndex } from './infrastructure/postgres/message-index';
 import { SystemClock } from './kernel/clock';
 import { HealthChecks } from './observability/health';
 import { loggerOptions } from './observability/logging';
@@ -64,16 +68,36 @@ async function startWithoutDevices(config: Config, stores: Stores, metrics: Metr
   const observation = observeNode(stores, health, metrics);
   const door = await openOperatorDoor(config, health, metrics);
   if (config.roles.has('projector')) stores.startProjector(observeProjector(metrics));
-  const sweeper = new ExpiredSignIns(stores.database, new SystemClock(), config);
-  if (config.roles.has('worker')) sweeper.start();
+  const workers = workersOf(config, stores);
+  if (config.roles.has('worker')) for (const worker of workers) worker.start();
   const stop = async (): Promise<void> => {
     health.drain();
     await observation.stop();
-    await sweeper.stop();
+    await Promise.all(workers.map((worker) => worker.stop()));
     await stores.close();
     await door.close();
   };
   return { url: addressOf(door.address), places: stores.places, failed: stores.failed, stop };
+}
+
+/** What a worker does, on a node without an application around it. */
+function workersOf(config: Config, stores: Stores): readonly Pick<ExpiredMessages, 'start' | 'stop'>[] {
+  const { database, eventLog } = stores;
+  const clock = new SystemClock();
+  const executor = new Executor(eventLog, new PostgresMessageIndex(database));
+  const expiry = new ExpiredMessages(database, executor, new TargetMessages(eventLog), clock, config);
+  return [
+    new ExpiredSignIns(database, clock, config),
+    {
+      start: () => {
+        expiry.start();
+      },
+      stop: async () => {
+        await expiry.stop();
+        await executor.close();
+      },
+    },
+  ];
 }
 
 async function createApplication(

@@ -130,7 +130,9 @@ export class BulkLoad {
        FROM pg_constraint
        WHERE conrelid = ANY ($1::regclass[]) AND contype IN ('p', 'u')
        UNION ALL
-       SELECT format('DROP INDEX %s', indexrelid::regclass), pg_get_indexdef(indexrelid)
+       SELECT format('DROP INDEX %s', indexrelid::regclass),
+              -- The definition names the whole alone; made that way the parts would have none.
+              replace(pg_get_indexdef(indexrelid), ' ON ONLY ', ' ON ')
        FROM pg_index
        WHERE indrelid = ANY ($1::regclass[])
          AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid)`,

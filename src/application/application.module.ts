@@ -22,6 +22,6 @@ import { VisibleEvents } from './visible-events';
     ...COMMAND_HANDLERS,
     ...QUERY_HANDLERS,
   ],
-  exports: [Executor, CqrsModule],
+  exports: [Executor, TargetMessages, CqrsModule],
 })
 export class ApplicationModule {}

@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { fromStored } from '../domain/conversation/codec';
 import type { TargetMessage } from '../domain/conversation/commands';
 import { conversationStream } from '../domain/conversation/streams';
-import { toRevision, toSeq, type ConversationId, type Seq } from '../kernel/ids';
+import { asMillis, toRevision, toSeq, type ConversationId, type Seq } from '../kernel/ids';
 import { EventLog } from './ports/event-log';
 
 /** The message a command is about, by its seq: one read of one event, for events never change. */
@@ -21,6 +21,8 @@ export class TargetMessages {
     if (stored === undefined || toSeq(stored.revision) !== seq) return undefined;
     const recorded = fromStored(conversationId, { ...stored, seq });
     if (recorded?.event.type !== 'MessageSent') return undefined;
-    return { seq, by: recorded.event.by, at: recorded.at };
+    const { by, expiresAt } = recorded.event;
+    const end = expiresAt === undefined ? {} : { expiresAt: asMillis(Date.parse(expiresAt)) };
+    return { seq, by, at: recorded.at, ...end };
   }
 }

@@ -110,6 +110,8 @@ export interface TargetMessage {
   readonly seq: Seq;
   readonly by: UserId;
   readonly at: Millis;
+  /** Of a message that disappears: from then on it is as good as deleted. */
+  readonly expiresAt?: Millis;
 }
 
 interface OnMessage extends Base {
@@ -128,6 +130,11 @@ export interface EditMessage extends OnMessage {
 /** Delete for everyone. */
 export interface DeleteMessage extends OnMessage {
   readonly type: 'DeleteMessage';
+}
+
+/** The server's own, for a message whose time is over; `by` is THE_SERVER. */
+export interface ExpireMessage extends OnMessage {
+  readonly type: 'ExpireMessage';
 }
 
 export interface SetReaction extends OnMessage {
@@ -158,6 +165,7 @@ export type ConversationCommand =
   | SendMessage
   | EditMessage
   | DeleteMessage
+  | ExpireMessage
   | SetReaction
   | RecordDelivered
   | RecordRead;

@@ -1,6 +1,6 @@
 import { assertNever } from '../../kernel/assert-never';
 import type { Decider } from '../../kernel/decider';
-import { deleteMessage, editMessage, setReaction } from './alter';
+import { deleteMessage, editMessage, expireMessage, setReaction } from './alter';
 import { changeConversation } from './change';
 import type { ConversationCommand } from './commands';
 import type { Decision } from './decision';
@@ -39,6 +39,8 @@ export function decide(command: ConversationCommand, state: ConversationState | 
       return editMessage(command, state);
     case 'DeleteMessage':
       return deleteMessage(command, state);
+    case 'ExpireMessage':
+      return expireMessage(command, state);
     case 'SetReaction':
       return setReaction(command, state);
     case 'RecordDelivered':

@@ -13,6 +13,7 @@ import { clipped } from '../../domain/conversation/visibility';
 import { asMillis, asSeq, type ConversationId, type Seq, type UserId } from '../../kernel/ids';
 import type { Database } from './database';
 import {
+  EXPIRED,
   lastEdit,
   MESSAGE_COLUMNS,
   notHiddenFrom,
@@ -66,9 +67,9 @@ export class PostgresHistoryReads extends HistoryReads {
     const rows = await this.database.query<VersionRow>(
       `SELECT v.* FROM read.history_messages m
        CROSS JOIN LATERAL (
-         SELECT m.seq, 1 AS version, m.sent_at AS at, m.content
+         SELECT m.seq, 1 AS version, m.sent_at AS at, CASE WHEN NOT ${EXPIRED} THEN m.content END AS content
          UNION ALL
-         SELECT e.seq, e.version, e.edited_at, e.content FROM read.history_edits e
+         SELECT e.seq, e.version, e.edited_at, CASE WHEN NOT ${EXPIRED} THEN e.content END FROM read.history_edits e
          WHERE e.conversation_id = m.conversation_id AND e.target = m.seq AND ${within('e', 6)}
        ) v
        WHERE m.conversation_id = $1 AND m.seq = $2 AND ${notHiddenFrom('$3')} AND v.seq > $4

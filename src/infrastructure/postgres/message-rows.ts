@@ -59,10 +59,20 @@ export const within = (item: string, first: number): string => `EXISTS (
   SELECT FROM unnest($${first}::uuid[], $${first + 1}::bigint[], $${first + 2}::bigint[]) AS v(id, from_seq, to_seq)
   WHERE v.id = ${item}.conversation_id AND ${item}.seq BETWEEN v.from_seq AND v.to_seq)`;
 
+/**
+ * True for a message whose time is over, whether it has been deleted for it yet or not. Times are compared as the texts
+ * they are: UTC, with milliseconds.
+ */
+export const EXPIRED = `CASE WHEN m.extra ? 'expiresAt' THEN (m.extra ->> 'expiresAt') COLLATE "C"
+  <= to_char(statement_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') ELSE false END`;
+
 /** Columns of {@link MessageRow}, of a FROM item named `m` that {@link lastEdit} is joined to. */
 export const MESSAGE_COLUMNS = `m.conversation_id, m.seq, m.ordinal, m.message_id, m.client_message_id,
-  m.sender_id, m.sent_at, CASE WHEN m.deleted_at IS NULL THEN coalesce(edit.content, m.content) END AS content,
-  m.reply_to, m.thread_of, m.extra, coalesce(edit.version, 1) AS version, edit.edited_at, m.deleted_at`;
+  m.sender_id, m.sent_at,
+  CASE WHEN m.deleted_at IS NULL AND NOT ${EXPIRED} THEN coalesce(edit.content, m.content) END AS content,
+  m.reply_to, m.thread_of, m.extra, coalesce(edit.version, 1) AS version, edit.edited_at,
+  coalesce(m.deleted_at, CASE WHEN ${EXPIRED}
+    THEN (extract(epoch FROM (m.extra ->> 'expiresAt')::timestamptz) * 1000)::bigint END) AS deleted_at`;
 
 /** Joins to `m` the last edit of it that is visible; the parameters are those of {@link within}. */
 export const lastEdit = (first: number): string => `LEFT JOIN LATERAL (
