@@ -8,10 +8,12 @@ import {
 } from '../../test/support/delivery';
 import { FoldedInbox, FoldedProgress } from '../../test/support/folded-inbox';
 import { MemoryEventLog } from '../infrastructure/memory/memory-event-log';
-import { asDeviceId, asEventId, asSeq } from '../kernel/ids';
+import type { LogEvent } from '../application/ports/event-log';
+import { asDeviceId, asEventId, asMillis, asRevision, asSeq } from '../kernel/ids';
 import { POSITION_START } from '../kernel/position';
 import { uuidv7 } from '../kernel/uuid';
 import { AUDIENCE_MEMBERS_MAX, AUDIENCE_PAGE_EVENTS, Audiences } from './audiences';
+import { RECENT_CONVERSATIONS_MAX } from './feed';
 import { GAP_SCAN_EVENTS_MAX, GapReader } from './gap-reader';
 import { Hub } from './hub';
 import { PENDING_CONVERSATIONS_MAX, ReceiptAggregator } from './receipts';
@@ -111,6 +113,25 @@ describe('bounds of delivery', () => {
     expect(sizes).toEqual([SYNC_PAGE_CONVERSATIONS_MAX, 1]);
   });
 
+  it('remembers for the probe what came in RECENT_CONVERSATIONS_MAX conversations, the last ones', () => {
+    const { feed, lanes } = new DeliveryWorld();
+    jest.spyOn(lanes, 'take').mockImplementation((_event, done) => {
+      done();
+    });
+    const eventIn = (n: number): LogEvent => ({
+      ...{ stream: `conversation-${conversationOf(n)}`, revision: asRevision(0n) },
+      ...{ id: asEventId(uuidv7()), type: 'MessageDeleted', data: { by: userOf(0), target: 0 } },
+      ...{ metadata: { at: '2026-11-22T10:00:00.000Z' }, created: asMillis(0) },
+      position: { commit: BigInt(n), prepare: BigInt(n) },
+    });
+    for (let n = 0; n < RECENT_CONVERSATIONS_MAX; n++) feed.repair(eventIn(n));
+    expect(feed.hasTaken(eventIn(0))).toBe(true);
+    feed.repair(eventIn(RECENT_CONVERSATIONS_MAX));
+    const taken = [0, 1, RECENT_CONVERSATIONS_MAX].map((n) => feed.hasTaken(eventIn(n)));
+    expect(taken).toEqual([false, true, true]);
+    jest.restoreAllMocks();
+  });
+
   it('asks the inbox SYNC_QUERIES_MAX times at once', async () => {
     const { inbox, syncInbox } = inboxOf(new MemoryEventLog());
     let running = 0;
@@ -119,7 +140,7 @@ describe('bounds of delivery', () => {
       most = Math.max(most, ++running);
       await new Promise((resolve) => setImmediate(resolve));
       running--;
-      return [];
+      return { items: [], asOf: POSITION_START };
     });
     await Promise.all(Array.from({ length: 4 * SYNC_QUERIES_MAX }, (_, n) => syncInbox.heads(userOf(n))));
     expect(most).toBe(SYNC_QUERIES_MAX);
@@ -137,7 +158,7 @@ describe('bounds of delivery', () => {
     expect(await syncInbox.hasPassed(POSITION_START, 1)).toBe(false);
     expect(inbox.headsAsked).toBe(1);
     now = STORE_DOWN_MS;
-    expect(await syncInbox.heads(userOf(1))).toEqual([]);
+    expect((await syncInbox.heads(userOf(1)))?.items).toEqual([]);
     jest.restoreAllMocks();
   });
 

@@ -20,6 +20,11 @@ import { RelayedShards } from './relayed-shards';
 
 /** While the feed waits for room it gives a sign of life this often. */
 const ROOM_SIGN_MS = 1_000;
+/**
+ * Conversations whose last event is known until the next probe has looked at it. Of one that was forgotten the probe hands
+ * out the event again, and everybody knows it by its seq: dearer, not wrong.
+ */
+export const RECENT_CONVERSATIONS_MAX = 100_000;
 const RESUBSCRIBE: Backoff = { baseMs: 50, maxMs: 5_000 };
 export const CONVERSATIONS_ONLY: LogFilter = { streamPrefixes: [CONVERSATION_STREAM_PREFIX] };
 
@@ -320,7 +325,12 @@ export class Feed {
   private remember(id: ConversationId, { revision, position }: LogEvent): void {
     const seq = toSeq(revision);
     const known = this.recent.get(id);
-    if (known === undefined || known.seq < seq) this.recent.set(id, { seq, position });
+    if (known !== undefined && known.seq >= seq) return;
+    if (known === undefined && this.recent.size >= RECENT_CONVERSATIONS_MAX) {
+      const [oldest] = this.recent.keys();
+      if (oldest !== undefined) this.recent.delete(oldest);
+    }
+    this.recent.set(id, { seq, position });
   }
 
   /** Full lanes are no silence: the subscription has more to say than can be taken. */
