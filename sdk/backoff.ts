@@ -1,5 +1,6 @@
 export const RECONNECT_BASE_MS = 250;
-export const RECONNECT_CAP_MS = 30_000;
+/** Also how long, on top of everything, a device stays behind after an outage that was longer. */
+export const RECONNECT_CAP_MS = 8_000;
 
 /**
  * Full jitter: anything from 0 to the exponential bound, so that devices cut off at once do not come back at

@@ -41,7 +41,7 @@ describe('connecting', () => {
     server.reachable = false;
     server.socket.cut();
     await settle(120_000);
-    expect(delays.slice(0, 9)).toEqual([125, 250, 500, 1_000, 2_000, 4_000, 8_000, 15_000, 15_000]);
+    expect(delays.slice(0, 9)).toEqual([125, 250, 500, 1_000, 2_000, 4_000, 4_000, 4_000, 4_000]);
     server.reachable = true;
     await settle(15_000);
     expect(client.isConnected).toBe(true);

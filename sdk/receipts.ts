@@ -4,7 +4,7 @@ import { isRetryable, ParleyError } from './errors';
 export const DELIVERED_CURSORS_MAX = 1_000;
 export const RECEIPT_RETRY_MS = 1_000;
 /** A read cursor that was taken, and is not in the conversation after this time, is sent again. */
-export const READ_CONFIRM_MS = 30_000;
+export const READ_CONFIRM_MS = 8_000;
 /** So often on one connection: a server that knows the cursor already has nothing to say to it. */
 export const READ_REPEATS_MAX = 3;
 
