@@ -41,4 +41,27 @@ describe('docs/guarantees.md', () => {
     const everywhere = ['event-loop-blocked', 'rolling-restart', 'token-expiry'];
     expect(known.filter((name) => !scenarios.includes(name)).sort()).toEqual(everywhere);
   });
+
+  it('lists the scenarios as they are, each with invariants that the judge has', () => {
+    const part = (heading: string): string => text.split(`\n## ${heading}\n`)[1]?.split('\n## ')[0] ?? '';
+    const cells = (heading: string): string[][] =>
+      part(heading)
+        .split('\n')
+        .filter((line) => line.startsWith('|'))
+        .slice(2)
+        .map((line) =>
+          line
+            .split('|')
+            .slice(1, -1)
+            .map((cell) => cell.trim()),
+        );
+    const judged = new Set(cells("The judge's invariants").map(([number]) => number));
+    const listed = cells('The scenarios');
+    expect(listed.map(([name, what]) => [name, what])).toEqual(
+      SCENARIOS.map(({ name, what }) => [`\`${name}\``, what]),
+    );
+    for (const [, , numbers = ''] of listed) {
+      expect(numbers.split(', ').filter((number) => !judged.has(number))).toEqual([]);
+    }
+  });
 });

@@ -40,11 +40,12 @@ function list(): void {
 }
 
 /** @returns whether it was kept to */
-function tell(name: string, { verdict, settledMs, waitedFor }: Outcome): boolean {
+function tell(name: string, { verdict, settledMs, calmMs = 0, waitedFor }: Outcome): boolean {
   const { violations, counted } = verdict;
   const { messages, acknowledged, sightings, connections } = counted;
   const did = `${messages} messages, ${acknowledged} acknowledgements, ${sightings} sightings over ${connections} connections`;
-  const settled = `settled in ${(settledMs / 1_000).toFixed(1)} s, at last waiting for ${waitedFor}`;
+  const [after, calm] = [settledMs, calmMs].map((ms) => (ms / 1_000).toFixed(1));
+  const settled = `settled in ${after} s (in calm ${calm} s), at last waiting for ${waitedFor}`;
   say(`${violations.length === 0 ? 'kept  ' : 'BROKEN'} ${name}: ${did}; ${settled}`);
   for (const { invariant, text } of violations.slice(0, VIOLATIONS_SHOWN_MAX)) {
     say(`       invariant ${invariant}: ${text}`);
@@ -60,7 +61,10 @@ let isEnding = false;
 async function play(scenario: Scenario, seed: number): Promise<boolean> {
   try {
     world = await World.open({ ...scenario, build: BUILD, random: randomFrom(seed) });
-    return tell(scenario.name, await playScenario(world, scenario, { seed, form: FORM }));
+    return tell(
+      scenario.name,
+      await playScenario(world, scenario, { seed, form: FORM, judgesLiveness: true }),
+    );
   } catch (error) {
     say(
       `BROKEN ${scenario.name}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,

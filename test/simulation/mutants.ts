@@ -18,7 +18,7 @@ import type { Recorded } from '../../src/domain/conversation/events';
 import { OutboundQueue } from '../../src/gateway/outbound-queue';
 import { Session } from '../../src/gateway/session';
 import { asRevision, type UserId } from '../../src/kernel/ids';
-import { POSITION_START } from '../../src/kernel/position';
+import { POSITION_START, type Position } from '../../src/kernel/position';
 import type { Wiring } from './wiring';
 
 /** A rule taken away, from outside: the product has no switch for it. */
@@ -166,6 +166,20 @@ export const MUTANTS: readonly Mutant[] = [
           const [userId] = args as unknown as [UserId];
           const heads = await (this as SyncInbox).heads(userId);
           return { heads: heads?.items, isBehind: false };
+        };
+      }),
+  },
+  {
+    name: 'place-of-heads',
+    without: 'the look at how far the read models are when they are asked: what was heard of them counts',
+    patch: () =>
+      patched(SyncInbox, 'headsFrom', () => {
+        return async function (this: never, ...args: never[]) {
+          const [userId, position, timeoutMs] = args as unknown as [UserId, Position, number];
+          const inbox = this as SyncInbox;
+          const passed = await inbox.hasPassed(position, timeoutMs);
+          const heads = await inbox.heads(userId);
+          return { heads: heads?.items, isBehind: !passed || heads === undefined };
         };
       }),
   },

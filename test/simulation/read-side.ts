@@ -1,3 +1,4 @@
+import type { LogEvent } from '../../src/application/ports/event-log';
 import { MessageIndex, type IndexLookup } from '../../src/application/ports/message-index';
 import { ProjectionProgress } from '../../src/application/ports/projection-progress';
 import {
@@ -11,11 +12,10 @@ import { StoreUnavailable } from '../../src/application/ports/store-unavailable'
 import type { LookupRequest, StoredMessage } from '../../src/domain/conversation/commands';
 import { fromStored } from '../../src/domain/conversation/codec';
 import { evolve } from '../../src/domain/conversation/evolve';
-import type { Recorded } from '../../src/domain/conversation/events';
 import type { ConversationState } from '../../src/domain/conversation/state';
 import { conversationOfStream } from '../../src/domain/conversation/streams';
 import { asSeq, toSeq, type ConversationId, type Millis, type Seq, type UserId } from '../../src/kernel/ids';
-import { POSITION_START, hasPassed, type Position } from '../../src/kernel/position';
+import { furthest, hasPassed, nearest, POSITION_START, type Position } from '../../src/kernel/position';
 import type { TrueLog } from './chronicle';
 import type { Random } from './random';
 import type { Trace } from './trace';
@@ -32,6 +32,8 @@ interface Row {
 }
 
 const BATCH_EVENTS_MAX = 20;
+const READ_AGAIN_EVENTS = 1_000;
+const COMMITS_LOST_MAX = 10;
 const MEMBERS_IN_VIEW_MAX = 100;
 
 /**
@@ -45,8 +47,12 @@ export class ReadSide {
   lagMs = 5;
   /** Probability that the projector dies between a batch and its checkpoint. */
   crashes = 0;
-  private readonly rows = new Map<ConversationId, Row>();
+  private rows = new Map<ConversationId, Row>();
   private checkpoint: Position = POSITION_START;
+  /** Where the last batches ended, oldest first: what a crash of the store may fall back to. */
+  private commits: Position[] = [POSITION_START];
+  private isLosing = false;
+  private readonly told = new Set<(position: Position) => void>();
   private readonly waiters = new Set<() => void>();
   private awaken: () => void = () => undefined;
 
@@ -72,6 +78,18 @@ export class ReadSide {
 
   all(): IterableIterator<Row> {
     return this.rows.values();
+  }
+
+  /** The store dies, and comes back as it was some commits ago, of which everybody has heard. */
+  crash(): void {
+    this.mode = 'down';
+    this.isLosing = true;
+    this.wake();
+  }
+
+  /** Of every commit, as far as it has come. */
+  onCommit(tell: (position: Position) => void): void {
+    this.told.add(tell);
   }
 
   /** A query's way to the store and back. @throws StoreUnavailable */
@@ -108,6 +126,7 @@ export class ReadSide {
   private async project(): Promise<void> {
     for (;;) {
       await this.time.sleep(1 + this.random.delayMs(this.lagMs));
+      if (this.isLosing) await this.lose();
       if (this.mode !== 'running') {
         await this.sleepUntilWoken();
         continue;
@@ -121,15 +140,28 @@ export class ReadSide {
         continue;
       }
       if (this.random.chance(this.crashes)) continue;
-      for (const { stream, type, data, metadata, revision } of page.events) {
-        const id = conversationOfStream(stream);
-        const stored = { type, data, metadata, seq: toSeq(revision) };
-        const recorded = id === undefined ? undefined : fromStored(id, stored);
-        if (recorded !== undefined) this.apply(recorded);
-      }
+      for (const event of page.events) apply(event, this.rows);
       this.checkpoint = page.next;
+      this.commits = [...this.commits, page.next].slice(-COMMITS_LOST_MAX);
+      for (const tell of this.told) tell(page.next);
       for (const look of [...this.waiters]) look();
     }
+  }
+
+  private async lose(): Promise<void> {
+    this.isLosing = false;
+    this.commits = this.commits.slice(0, this.random.between(1, this.commits.length));
+    const goal = this.commits.at(-1) ?? POSITION_START;
+    const rows = new Map<ConversationId, Row>();
+    for (let after = POSITION_START; !hasPassed(after, goal);) {
+      const page = await this.log.readAll({
+        limit: READ_AGAIN_EVENTS,
+        ...(after === POSITION_START ? {} : { after }),
+      });
+      for (const event of page.events) if (hasPassed(goal, event.position)) apply(event, rows);
+      after = page.next;
+    }
+    [this.rows, this.checkpoint] = [rows, goal];
   }
 
   private sleepUntilWoken(): Promise<void> {
@@ -137,42 +169,52 @@ export class ReadSide {
       this.awaken = resolve;
     });
   }
-
-  private apply(recorded: Recorded): void {
-    const { conversationId, event, seq, at } = recorded;
-    const known = this.rows.get(conversationId);
-    const state = evolve(known?.state, recorded);
-    const row: Row = known ?? { state, activeAt: at, spans: new Map(), live: new Set(), keys: new Map() };
-    row.state = state;
-    this.rows.set(conversationId, row);
-    if (event.type === 'ConversationStarted') {
-      for (const userId of event.memberIds) row.spans.set(userId, [{ from: seq, to: undefined }]);
-    } else if (event.type === 'MembershipChanged') {
-      const spans = row.spans.get(event.userId) ?? [];
-      row.spans.set(event.userId, spans);
-      const last = spans.at(-1);
-      if (event.change === 'joined') spans.push({ from: seq, to: undefined });
-      else if ((event.change === 'left' || event.change === 'removed') && last !== undefined) last.to = seq;
-    } else if (event.type === 'MessageSent') {
-      const { by, clientMessageId, messageId, ordinal, contentHash } = event;
-      row.live.add(seq);
-      row.activeAt = at;
-      row.keys.set(`${by}/${clientMessageId}`, { messageId, seq, ordinal, at, contentHash });
-    } else if (event.type === 'MessageDeleted') row.live.delete(event.target);
-  }
 }
 
+function apply(stored: LogEvent, rows: Map<ConversationId, Row>): void {
+  const id = conversationOfStream(stored.stream);
+  const recorded = id === undefined ? undefined : fromStored(id, { ...stored, seq: toSeq(stored.revision) });
+  if (recorded === undefined) return;
+  const { conversationId, event, seq, at } = recorded;
+  const known = rows.get(conversationId);
+  const state = evolve(known?.state, recorded);
+  const row: Row = known ?? { state, activeAt: at, spans: new Map(), live: new Set(), keys: new Map() };
+  row.state = state;
+  rows.set(conversationId, row);
+  if (event.type === 'ConversationStarted') {
+    for (const userId of event.memberIds) row.spans.set(userId, [{ from: seq, to: undefined }]);
+  } else if (event.type === 'MembershipChanged') {
+    const spans = row.spans.get(event.userId) ?? [];
+    row.spans.set(event.userId, spans);
+    const last = spans.at(-1);
+    if (event.change === 'joined') spans.push({ from: seq, to: undefined });
+    else if ((event.change === 'left' || event.change === 'removed') && last !== undefined) last.to = seq;
+  } else if (event.type === 'MessageSent') {
+    const { by, clientMessageId, messageId, ordinal, contentHash } = event;
+    row.live.add(seq);
+    row.activeAt = at;
+    row.keys.set(`${by}/${clientMessageId}`, { messageId, seq, ordinal, at, contentHash });
+  } else if (event.type === 'MessageDeleted') row.live.delete(event.target);
+}
+
+/** Remembers what it was told: most waits end before they begin. */
 export class LaggingProgress extends ProjectionProgress {
+  private known: Position = POSITION_START;
+
   constructor(private readonly readSide: ReadSide) {
     super();
+    readSide.onCommit((position) => {
+      this.known = furthest(position, this.known);
+    });
   }
 
-  waitForPosition(position: Position, timeoutMs: number): Promise<boolean> {
+  async waitForPosition(position: Position, timeoutMs: number): Promise<boolean> {
+    if (hasPassed(this.known, position)) return true;
     return this.readSide.wait(() => hasPassed(this.readSide.position, position), timeoutMs);
   }
 
-  disbelieve(): void {
-    throw new Error('every look here is at the read side itself');
+  disbelieve(found: Position): void {
+    this.known = nearest(found, this.known);
   }
 
   waitForSeq(id: ConversationId, seq: Seq, timeoutMs: number): Promise<boolean> {

@@ -59,7 +59,7 @@ type Fault =
   | { readonly kind: 'killNode'; readonly node: number; readonly isSilent: boolean; readonly forMs: number }
   | { readonly kind: 'drainNode'; readonly node: number; readonly forMs: number }
   | { readonly kind: 'cutLog'; readonly node: number; readonly forMs: number }
-  | { readonly kind: 'projector'; readonly mode: 'stopped' | 'down'; readonly forMs: number }
+  | { readonly kind: 'projector'; readonly mode: 'stopped' | 'down' | 'crashed'; readonly forMs: number }
   | { readonly kind: 'clock'; readonly node: number; readonly byMs: number };
 
 export type Step = Timed & (Act | Fault);
@@ -286,7 +286,7 @@ function faultOf(random: Random, kind: FaultKind, size: Size): Fault {
     case 'cutLog':
       return { kind, node, forMs };
     case 'projector':
-      return { kind, mode: random.pick(['stopped', 'down']), forMs };
+      return { kind, mode: random.pick(['stopped', 'down', 'crashed']), forMs };
     case 'clock':
       return { kind, node, byMs: random.pick([-HOUR_MS, -5_000, 5_000, HOUR_MS]) };
   }

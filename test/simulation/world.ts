@@ -38,6 +38,8 @@ const SILENT = Array.from({ length: 1_000 }, (_, n) => asUserId(uuidv5(`silent $
 
 /** From about here on a group is very large; that it may have just fallen below does no harm. */
 const VERY_LARGE_MIN = 990;
+/** Of a store that was away: half of what its pauses grow to. */
+const PROJECTOR_BACK_MS = 3_000;
 
 interface Wire {
   readonly link: Link;
@@ -284,15 +286,30 @@ export class World {
         this.disturbNode(step);
         return;
       case 'projector':
-        this.readSide.mode = step.mode;
-        this.time.after(step.forMs, () => {
-          this.readSide.mode = 'running';
-          this.readSide.wake();
-        });
+        this.disturbReadSide(step);
         return;
       default:
         assertNever(step);
     }
+  }
+
+  private disturbReadSide({ mode, forMs }: Extract<Step, { kind: 'projector' }>): void {
+    const { readSide } = this;
+    if (mode === 'crashed') readSide.crash();
+    else readSide.mode = mode;
+    const run = (): void => {
+      readSide.mode = 'running';
+      readSide.wake();
+    };
+    this.time.after(forMs, () => {
+      if (mode !== 'crashed') {
+        run();
+        return;
+      }
+      // Who asks it finds it sooner than the projector does, which tries again ever less often.
+      readSide.mode = 'stopped';
+      this.time.after(PROJECTOR_BACK_MS, run);
+    });
   }
 
   private device(n: number): Device {

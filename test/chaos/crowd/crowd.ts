@@ -102,6 +102,11 @@ export class Crowd {
     return id;
   }
 
+  /** A conversation of all people that was not opened here. */
+  adoptRoom(id: string): void {
+    this.rooms.push(id);
+  }
+
   /** @param url where it connects to, each time; default: any door */
   addWire(person: Person, url?: () => string, silenceMaxMs?: number): WireDevice {
     const { random, urls } = this.options;

@@ -1,4 +1,5 @@
 import { pick } from '../crowd/random';
+import { OldProgram } from '../world/old-program';
 import type { Scenario, Stage } from '../scenario';
 import type { Node } from '../world/world';
 
@@ -7,6 +8,26 @@ const rounds = ({ form }: Stage, short: number, long: number): number => (form =
 const killAndReturn = async ({ program }: Node): Promise<void> => {
   await program.kill();
   await program.start();
+};
+
+/** Everybody talks in conversations of the program as it was at first, which now and then still writes, too. */
+const oldVersions: Scenario['play'] = async (stage) => {
+  const { crowd, world, random } = stage;
+  const old = new OldProgram(world.logUrl);
+  try {
+    const members = crowd.people.map(({ id }) => id);
+    const conversations = [await old.haveTalked(members, 40), await old.haveTalked(members, 300)];
+    for (const id of conversations) crowd.adoptRoom(id);
+    crowd.talk(40, conversations);
+    for (let n = rounds(stage, 2, 10); n > 0; n--) {
+      await stage.acknowledged(30);
+      const killing = killAndReturn(pick(world.nodes, random));
+      for (const id of conversations) await old.haveRead(id, crowd.personAt(2).id);
+      await killing;
+    }
+  } finally {
+    await old.close();
+  }
 };
 
 /** Processes that die, stand still, or are replaced. */
@@ -174,5 +195,12 @@ export const PROCESS_SCENARIOS: readonly Scenario[] = [
       }
       await stage.acknowledged(40);
     },
+  },
+  {
+    name: 'old-event-versions',
+    what: 'conversations of the first version of the program, which still writes to them, while nodes are killed',
+    topology: 'cluster',
+    people: 4,
+    play: oldVersions,
   },
 ];

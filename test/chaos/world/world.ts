@@ -127,7 +127,8 @@ export class World {
     };
     await run(process.execPath, [script], { env }).catch((error: unknown) => {
       // The differences are what it prints; the error by itself only says that there are some.
-      throw new Error(`verify: ${String((error as { stdout?: string }).stdout)}`, { cause: error });
+      const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string };
+      throw new Error(`verify: ${stdout}${stderr}`, { cause: error });
     });
   }
 
