@@ -1,3 +1,4 @@
+import { Receipts } from '../../sdk/receipts';
 import { Synchronizer } from '../../sdk/synchronizer';
 import { Executor } from '../../src/application/executor';
 import { WarmConversations } from '../../src/application/executor/warm-conversations';
@@ -19,6 +20,7 @@ import { OutboundQueue } from '../../src/gateway/outbound-queue';
 import { Session } from '../../src/gateway/session';
 import { asRevision, type UserId } from '../../src/kernel/ids';
 import { POSITION_START, type Position } from '../../src/kernel/position';
+import type { Scenario } from './scenario';
 import type { Wiring } from './wiring';
 
 /** A rule taken away, from outside: the product has no switch for it. */
@@ -26,6 +28,11 @@ export interface Mutant {
   readonly name: string;
   /** What is gone. */
   readonly without: string;
+  /**
+   * Whether a scenario has what the rule is for at all; absent: any may. The others cannot miss it, so a search leaves them
+   * out, and counts them.
+   */
+  readonly meets?: (scenario: Scenario) => boolean;
   /** Something between a node and its log. */
   readonly log?: (log: EventLog) => EventLog;
   /** Providers of a node that are replaced. */
@@ -34,6 +41,8 @@ export interface Mutant {
   /** Changes methods of classes. @returns how to change them back */
   readonly patch?: () => () => void;
 }
+
+const LARGE_MEMBERS = 900;
 
 type Method = (this: never, ...args: never[]) => unknown;
 
@@ -51,6 +60,8 @@ function patched(
     methods[name] = original;
   };
 }
+
+const isOfThousand = ({ groups }: Scenario): boolean => groups.some(({ silent }) => silent > LARGE_MEMBERS);
 
 /** The log with some of its methods replaced. */
 const logWith = (log: EventLog, methods: Partial<EventLog>): EventLog =>
@@ -171,6 +182,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'place-of-heads',
+    meets: ({ steps }) => steps.some((step) => step.kind === 'projector' && step.mode === 'crashed'),
     without: 'the look at how far the read models are when they are asked: what was heard of them counts',
     patch: () =>
       patched(SyncInbox, 'headsFrom', () => {
@@ -226,21 +238,25 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'withheld-unsaid',
+    meets: isOfThousand,
     without: 'the word that something was withheld from a device that does not focus a very large group',
     patch: () => patched(OutboundQueue, 'withhold', nothing),
   },
   {
     name: 'focus-unsaid',
+    meets: isOfThousand,
     without: 'the same word at the moment in which the group is focused',
     patch: () => patched(Session, 'catchUp', nothing),
   },
   {
     name: 'feed-probe',
+    meets: ({ weather }) => weather.skips > 0,
     without: 'the probe of the feed: what a subscription leaves out at its end is not looked for',
     patch: () => patched(FeedProbe, 'probe', () => () => Promise.resolve()),
   },
   {
     name: 'sync-debts',
+    meets: ({ steps }) => steps.some(({ kind }) => kind === 'projector'),
     without: 'the debts of a sync from the log alone: nobody says later what it could not know',
     patch: () => patched(SyncDebts, 'owe', nothing),
   },
@@ -288,5 +304,15 @@ export const MUTANTS: readonly Mutant[] = [
           (this as { accept(frame: never): void }).accept(frame);
         };
       }),
+  },
+  {
+    name: 'device-receipts',
+    without: 'the second word on a read cursor that was taken, and of which nothing came',
+    patch: () => patched(Receipts, 'awaitConfirmation', nothing),
+  },
+  {
+    name: 'device-leaving',
+    without: 'forgetting in the device: what was left is gone on with when one is back',
+    patch: () => patched(Synchronizer, 'forget', nothing),
   },
 ];

@@ -59,7 +59,9 @@ describe('without', () => {
 
   it.each(MUTANTS)('$without, some seed breaks a promise', async (mutant) => {
     for (let seed = 1; seed <= MUTANT_SEEDS_MAX; seed++) {
-      const { violation } = await simulate(scenarioOf(seed), { mutant });
+      const scenario = scenarioOf(seed);
+      if (mutant.meets?.(scenario) === false) continue;
+      const { violation } = await simulate(scenario, { mutant });
       if (violation === undefined) continue;
       // With the rule back, nothing of it is left: the next mutant is looked for in a world that works.
       const before = digest;

@@ -38,8 +38,8 @@ const SILENT = Array.from({ length: 1_000 }, (_, n) => asUserId(uuidv5(`silent $
 
 /** From about here on a group is very large; that it may have just fallen below does no harm. */
 const VERY_LARGE_MIN = 990;
-/** Of a store that was away: half of what its pauses grow to. */
-const PROJECTOR_BACK_MS = 3_000;
+/** What its pauses grow to. */
+const PROJECTOR_BACK_MS = 5_000;
 
 interface Wire {
   readonly link: Link;
