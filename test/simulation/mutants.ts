@@ -1,4 +1,3 @@
-import { Receipts } from '../../sdk/receipts';
 import { Synchronizer } from '../../sdk/synchronizer';
 import { Executor } from '../../src/application/executor';
 import { WarmConversations } from '../../src/application/executor/warm-conversations';
@@ -304,15 +303,5 @@ export const MUTANTS: readonly Mutant[] = [
           (this as { accept(frame: never): void }).accept(frame);
         };
       }),
-  },
-  {
-    name: 'device-receipts',
-    without: 'the second word on a read cursor that was taken, and of which nothing came',
-    patch: () => patched(Receipts, 'awaitConfirmation', nothing),
-  },
-  {
-    name: 'device-leaving',
-    without: 'forgetting in the device: what was left is gone on with when one is back',
-    patch: () => patched(Synchronizer, 'forget', nothing),
   },
 ];
