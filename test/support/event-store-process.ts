@@ -2,6 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { freePort } from './server-process';
 import { exitOf, startTypeScript } from './typescript-child';
 
 const SCRIPT = join(__dirname, '..', '..', 'tools', 'eventstore', 'main.ts');
@@ -14,10 +15,14 @@ export class EventStoreProcess {
   private output = '';
   port = 0;
 
-  private constructor(readonly dataDir: string) {}
+  private constructor(
+    readonly dataDir: string,
+    private readonly wrapper: readonly string[],
+  ) {}
 
-  static async start(): Promise<EventStoreProcess> {
-    const made = new EventStoreProcess(await mkdtemp(join(tmpdir(), 'parley-eventstore-')));
+  /** @param wrapper a program that starts the process, with its arguments */
+  static async start(wrapper: readonly string[] = []): Promise<EventStoreProcess> {
+    const made = new EventStoreProcess(await mkdtemp(join(tmpdir(), 'parley-eventstore-')), wrapper);
     await made.start();
     return made;
   }
@@ -30,9 +35,11 @@ export class EventStoreProcess {
   /** On the port it had before, where there was one. @throws Error with what it printed when it does not serve */
   async start(): Promise<void> {
     this.output = '';
+    if (this.port === 0) this.port = await freePort();
     const child = startTypeScript(SCRIPT, [], {
       environment: { DATA_DIR: this.dataDir, EVENTSTORE_GRPC_PORT: String(this.port) },
       pipe: true,
+      wrapper: this.wrapper,
     });
     this.child = child;
     const serving = new Promise<void>((resolve) => {
@@ -55,6 +62,10 @@ export class EventStoreProcess {
     if (child === undefined) return 0;
     child.kill(signal);
     return exitOf(child);
+  }
+
+  get pid(): number {
+    return this.child?.pid ?? 0;
   }
 
   /** Bytes that the process holds now. */

@@ -37,7 +37,10 @@ export class FaultProxy {
   bytesPerSecond: number | undefined;
   /** The stream comes in segments of this size, each for itself; undefined: as it was sent. */
   segmentBytes: number | undefined;
-  /** Bytes in these directions vanish; connections stay open, and nobody is told. */
+  /**
+   * Bytes in these directions vanish; connections stay open, and nobody is told. Whoever heals the line cuts it, too: a
+   * connection that went on would miss bytes in its middle, which no real one does.
+   */
   readonly blackHole: Record<Direction, boolean> = { toServer: false, toClient: false };
   /** New connections are reset at once. */
   refusing = false;
@@ -98,7 +101,8 @@ export class FaultProxy {
   }
 
   /**
-   * Waits for the text among the bytes to the server, in one piece, and acts. One at a time.
+   * Waits for the text among the bytes to the server, and acts. One at a time. Where the text comes in two pieces the first
+   * has gone when it is found: enough for no message to be whole.
    * @returns when it has happened
    */
   async intercept(text: string, then: Interception): Promise<void> {
@@ -124,6 +128,11 @@ export class FaultProxy {
   /** How long a piece is under way. */
   delay(): number {
     return this.latencyMs + this.jitterMs * this.random();
+  }
+
+  /** Bytes at the end of a piece that may be the beginning of the text. */
+  get kept(): number {
+    return Math.max(0, (this.trap?.text.length ?? 0) - 1);
   }
 
   /** Takes the trap when it is for these bytes. */
@@ -186,12 +195,15 @@ class Line {
   private carry(from: Socket, to: Socket, direction: Direction): void {
     let held = 0;
     let tail = Promise.resolve();
+    let before = Buffer.alloc(0);
     const later = (work: () => Promise<void> | void): void => {
       tail = tail.then(work).catch(() => undefined);
     };
     from.on('data', (bytes: Buffer) => {
       if (this.proxy.blackHole[direction] || (this.mute && direction === 'toClient')) return;
-      const trap = direction === 'toServer' ? this.proxy.spring(bytes) : undefined;
+      const seen = Buffer.concat([before, bytes]);
+      const trap = direction === 'toServer' ? this.proxy.spring(seen) : undefined;
+      before = this.proxy.kept === 0 ? Buffer.alloc(0) : seen.subarray(-this.proxy.kept);
       if (trap?.then === 'cutBefore') {
         this.cut('reset');
         trap.sprung();

@@ -10,6 +10,8 @@ export class ResumingSubscriber {
   readonly events: LogEvent[] = [];
   /** How often it had to begin again. */
   resumed = 0;
+  /** It has been told something by the subscription that it has, which therefore is there. */
+  isFollowing = false;
   private at: Position | 'start' = 'start';
   private readonly stopping = new AbortController();
   private readonly running: Promise<void>;
@@ -27,12 +29,14 @@ export class ResumingSubscriber {
     for (;;) {
       try {
         for await (const item of log.subscribe({ after: this.at, filter, signal })) {
+          this.isFollowing = true;
           if (item.kind === 'event') this.events.push(item.event);
           this.at = item.kind === 'event' ? item.event.position : item.position;
         }
       } catch {
         // Away for the moment; what matters is that nothing is missing or doubled in the end.
       }
+      this.isFollowing = false;
       if (signal.aborted) return;
       this.resumed += 1;
       await sleep(TRY_AGAIN_MS);

@@ -1,7 +1,7 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { endOrphan } from '../../embedded/postgres/orphan';
@@ -27,13 +27,31 @@ export async function buildServer(): Promise<string> {
   return folder;
 }
 
+/** Below those that the system gives to outgoing connections: Linux begins at 32,768. */
+const PORTS = { first: 15_000, count: 17_000 };
+
+/**
+ * A port for a server that may be killed and started again. Not one of those that the system chooses: while the server is
+ * away, somebody's outgoing connection could get its port, or even one that looks for it connect to itself.
+ */
 export async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as AddressInfo;
-  probe.close();
-  await once(probe, 'close');
-  return port;
+  for (;;) {
+    const port = PORTS.first + Math.floor(Math.random() * PORTS.count);
+    const probe = createServer();
+    const isFree = new Promise<boolean>((resolve) => {
+      probe
+        .once('error', () => {
+          resolve(false);
+        })
+        .listen(port, '127.0.0.1', () => {
+          resolve(true);
+        });
+    });
+    if (!(await isFree)) continue;
+    probe.close();
+    await once(probe, 'close');
+    return port;
+  }
 }
 
 /** A node of Parley as people run it: a process of its own, on its embedded stores. */
