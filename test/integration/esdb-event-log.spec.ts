@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EmbeddedEventStore } from '../../embedded/engine/event-store';
-import { openGrpcDoor } from '../../embedded/grpc/server';
+import { openGrpcDoor, type GrpcDoor } from '../../embedded/grpc/server';
 import { EsdbEventLog } from '../../src/infrastructure/event-log/esdb/esdb-event-log';
 import { asEventId } from '../../src/kernel/ids';
 import { eventLogContract } from '../contracts/event-log.contract';
@@ -13,12 +13,51 @@ import { newEvent } from '../support/engine-events';
 import { freshEventStore } from '../support/event-store-under-test';
 import { openTestDoor } from '../support/grpc-door';
 
-/** Of a log on a door of its own; with a prefix, on one that others write to meanwhile. */
-async function overTheDoor(streamPrefix?: string): Promise<OpenedLog> {
-  const path = await mkdtemp(join(tmpdir(), 'parley-door-'));
-  const open = async () => {
-    const store = await EmbeddedEventStore.open({ path });
-    const door = await openGrpcDoor(store, { port: 0, warn: () => undefined });
+/** A store and its door, for all tests of a contract: none of them assumes that it begins empty. */
+class Served {
+  private path = '';
+  private store: EmbeddedEventStore | undefined;
+  private door: GrpcDoor | undefined;
+
+  /** With a prefix the server is shared: others write to it meanwhile. */
+  constructor(private readonly streamPrefix?: string) {}
+
+  readonly open = async (): Promise<OpenedLog> => {
+    if (this.store === undefined) await this.serve();
+    let opened = this.connect();
+    return {
+      log: opened.log,
+      reopen: async () => {
+        await opened.close();
+        await this.stop();
+        await this.serve();
+        opened = this.connect();
+        return opened.log;
+      },
+      close: () => opened.close(),
+    };
+  };
+
+  async end(): Promise<void> {
+    await this.stop();
+    if (this.path !== '') await rm(this.path, { recursive: true, force: true });
+  }
+
+  private async serve(): Promise<void> {
+    if (this.path === '') this.path = await mkdtemp(join(tmpdir(), 'parley-door-'));
+    this.store = await EmbeddedEventStore.open({ path: this.path });
+    this.door = await openGrpcDoor(this.store, { port: 0, warn: () => undefined });
+  }
+
+  private async stop(): Promise<void> {
+    await this.door?.close();
+    await this.store?.close();
+    this.store = undefined;
+  }
+
+  private connect(): { readonly log: EsdbEventLog; close(): Promise<void> } {
+    const { store, door, streamPrefix } = this;
+    if (store === undefined || door === undefined) throw new Error('nothing is served');
     const connectionString = `esdb://127.0.0.1:${door.port}?tls=false`;
     const log = new EsdbEventLog({
       connectionString,
@@ -28,24 +67,9 @@ async function overTheDoor(streamPrefix?: string): Promise<OpenedLog> {
     const close = async (): Promise<void> => {
       await neighbours?.stop();
       await log.close();
-      await door.close();
-      await store.close();
     };
     return { log, close };
-  };
-  let opened = await open();
-  return {
-    log: opened.log,
-    reopen: async () => {
-      await opened.close();
-      opened = await open();
-      return opened.log;
-    },
-    close: async () => {
-      await opened.close();
-      await rm(path, { recursive: true, force: true });
-    },
-  };
+  }
 }
 
 /** Other installations on the same server: without a prefix, and with one that resembles ours. */
@@ -66,8 +90,13 @@ function writeAlways(store: EmbeddedEventStore): { stop(): Promise<void> } {
   };
 }
 
-eventLogContract('EventStoreDB adapter, embedded gRPC door', overTheDoor);
-eventLogContract('EventStoreDB adapter, a prefix on a shared server', () => overTheDoor('shared'));
+const [plain, prefixed] = [new Served(), new Served('shared')];
+eventLogContract('EventStoreDB adapter, embedded gRPC door', plain.open);
+eventLogContract('EventStoreDB adapter, a prefix on a shared server', prefixed.open);
+afterAll(async () => {
+  await plain.end();
+  await prefixed.end();
+});
 
 it('keeps its streams apart from those of others on the same server', async () => {
   const door = await openTestDoor();
