@@ -1,4 +1,4 @@
-import { once } from 'node:events';
+import { once, type EventEmitter } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -25,6 +25,7 @@ const ACCOUNTS = {
 };
 type User = keyof typeof ACCOUNTS;
 
+const PATIENCE_MS = 30_000;
 const said = () => jsonEvent({ type: 'Said', data: {} });
 
 async function events(read: AsyncIterable<ResolvedEvent>): Promise<ResolvedEvent[]> {
@@ -187,13 +188,17 @@ describe('access that changes while somebody reads', () => {
     await door.close();
   });
 
+  /** One that goes on is told within the patience of a test, not by the end of the run's. */
+  const failureOf = async (subscription: EventEmitter): Promise<[Error]> =>
+    (await once(subscription, 'error', { signal: AbortSignal.timeout(PATIENCE_MS) })) as [Error];
+
   it('ends the subscriptions and the consumers of those who may no longer, and of nobody else', async () => {
     const [admin, ann, bob] = [await as('admin'), await as('ann'), await as('bob')];
     await admin.createPersistentSubscriptionToStream('s', 'g', settings({ startFrom: START }));
     const theirs = [bob.subscribeToStream('s'), bob.subscribeToPersistentSubscriptionToStream('s', 'g')];
     const others = [ann.subscribeToStream('s'), bob.subscribeToStream('other')];
     await Promise.all([...theirs, ...others].map(async (one) => once(one, 'confirmation')));
-    const failures = Promise.all(theirs.map(async (one) => (await once(one, 'error')) as [Error]));
+    const failures = Promise.all(theirs.map(failureOf));
     await admin.setStreamMetadata('s', { acl: { readRoles: ['ann'] } });
     for (const [error] of await failures) expect(error).toBeInstanceOf(AccessDeniedError);
     for (const [n, stream] of ['s', 'other'].entries()) {
@@ -207,7 +212,7 @@ describe('access that changes while somebody reads', () => {
     const [admin, bob] = [await as('admin'), await as('bob')];
     const subscription = bob.subscribeToStream('s');
     await once(subscription, 'confirmation');
-    const failure = once(subscription, 'error') as Promise<[Error]>;
+    const failure = failureOf(subscription);
     await admin.appendToStream(
       '$settings',
       jsonEvent({ type: '$settings', data: { $userStreamAcl: { $r: 'ann' } } }),

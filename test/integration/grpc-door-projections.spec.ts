@@ -1,3 +1,7 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import {
   AccessDeniedError,
   binaryEvent,
@@ -6,8 +10,10 @@ import {
   NotFoundError,
   type ResolvedEvent,
 } from '@eventstore/db-client';
+import { EmbeddedEventStore } from '../../embedded/engine/event-store';
 import { openGrpcDoor } from '../../embedded/grpc/server';
 import { testCertificate } from '../support/certificate';
+import { newEvent } from '../support/engine-events';
 import { openTestDoor, type TestDoor } from '../support/grpc-door';
 
 const said = (data: Record<string, unknown> = {}, type = 'Said', metadata?: Record<string, unknown>) =>
@@ -160,6 +166,98 @@ describe('projections by the gRPC door', () => {
     await other.close();
     expect((await stored('$projections-count-checkpoint')).at(-1)).toBe('[["",2]]');
   });
+});
+
+describe('a projection that wrote and did not come to remember it', () => {
+  const OUTPUTS = 400;
+  const SOURCES = 30;
+  /** More than the store knows the ids of after a restart. */
+  const ALL = OUTPUTS * SOURCES;
+  let path: string;
+  let store: EmbeddedEventStore;
+
+  beforeEach(async () => {
+    path = await mkdtemp(join(tmpdir(), 'parley-projection-'));
+    store = await EmbeddedEventStore.open({ path });
+  });
+  afterEach(async () => {
+    await store.close();
+    await rm(path, { recursive: true, force: true });
+  });
+
+  const bigOutputs = `
+    fromStream('s').when({
+      $any(state, event) {
+        for (let n = 0; n < ${OUTPUTS}; n++) emit('out', 'Out', { at: event.sequenceNumber + '/' + n });
+      },
+    });`;
+  const placesIn = async (stream: string): Promise<readonly string[]> => {
+    const places: string[] = [];
+    for (let from = 0; ;) {
+      const page = await store.readStream(stream, { from, limit: 4_096 });
+      if (page.kind !== 'events') return places;
+      places.push(...page.events.map(({ dataJson }) => (dataJson as { at: string }).at));
+      if (!page.more) return places;
+      from = places.length;
+    }
+  };
+  const expected = Array.from({ length: SOURCES }, (_, s) =>
+    Array.from({ length: OUTPUTS }, (_output, n) => `${s}/${n}`),
+  ).flat();
+  /** Serves projections until the one has nothing left to do; `work` comes first. */
+  const serve = async (work: (client: EventStoreDBClient) => Promise<void>, upTo: number): Promise<void> => {
+    const door = await openGrpcDoor(store, { port: 0, warn: () => undefined });
+    const client = EventStoreDBClient.connectionString(`esdb://127.0.0.1:${door.port}?tls=false`);
+    await work(client);
+    for (;;) {
+      const { projectionStatus, position } = await client.getProjectionStatus('p');
+      if (projectionStatus !== 'Running') throw new Error(projectionStatus);
+      if (Number(/^C:(\d+)/.exec(position)?.[1] ?? -1) >= upTo) break;
+      await pause(20);
+    }
+    await client.dispose();
+    await door.close();
+  };
+  const begin = async (client: EventStoreDBClient): Promise<void> => {
+    await client.createProjection('p', bigOutputs, { emitEnabled: true });
+  };
+
+  it('writes nothing twice, also what the store no longer knows by its id', async () => {
+    const sources = Array.from({ length: SOURCES }, () => newEvent());
+    await store.append('s', sources, 'noStream');
+    await serve(begin, SOURCES + ALL);
+    expect(await placesIn('out')).toEqual(expected);
+    // As if it had ended before: nothing that it remembered can be read.
+    await store.setStreamMetadata('$projections-p-checkpoint', { $tb: 1_000_000 }, 'any');
+    await store.close();
+    store = await EmbeddedEventStore.open({ path });
+    await serve(() => Promise.resolve(), SOURCES + ALL);
+    expect(await placesIn('out')).toEqual(expected);
+  });
+
+  it.each([1, OUTPUTS - 1, OUTPUTS, OUTPUTS + 37])(
+    'writes what is missing of an event when %d outputs are there',
+    async (there) => {
+      const sources = [newEvent(), newEvent()];
+      await store.append('s', sources, 'noStream');
+      await serve(begin, 2 * OUTPUTS);
+      const whole = await store.readStream('out', { limit: 4_096 });
+      if (whole.kind !== 'events') throw new Error(whole.kind);
+      // The same log as it would be had the process been killed between two appends of these outputs.
+      const log = await store.readAll({ limit: 4_096 });
+      const kept = log.events.filter(
+        ({ stream }) =>
+          stream === 's' || (stream.startsWith('$projections') && !stream.endsWith('-checkpoint')),
+      );
+      await store.close();
+      await rm(path, { recursive: true });
+      store = await EmbeddedEventStore.open({ path });
+      for (const event of kept) await store.append(event.stream, [event], 'any');
+      await store.append('out', whole.events.slice(0, there), 'any');
+      await serve(() => Promise.resolve(), 2 * OUTPUTS);
+      expect(await placesIn('out')).toEqual(expected.slice(0, 2 * OUTPUTS));
+    },
+  );
 });
 
 describe('projections of a door with accounts', () => {

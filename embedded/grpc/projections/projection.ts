@@ -39,6 +39,13 @@ interface Origin {
   readonly $p: number;
 }
 
+/** What a stream got last from the projection; `passed` when the outputs up to it have been seen again. */
+interface LastOutput {
+  readonly position: number;
+  readonly id: string;
+  passed: boolean;
+}
+
 /**
  * One projection that runs: reads the whole log in order and writes what each event gives, once, also when
  * the process ends between the writing and the remembering.
@@ -54,7 +61,7 @@ export class Projection {
   private wake: (() => void) | undefined;
   /** Events before it may have been written for already, by the run before. */
   private doubtful = -1;
-  private readonly written = new Map<string, number>();
+  private readonly written = new Map<string, LastOutput>();
   private bounded = false;
 
   constructor(
@@ -145,8 +152,8 @@ export class Projection {
     for (const { event, made } of outputs) {
       for (const [n, output] of made.entries()) {
         if (!this.definition.emitEnabled) throw new ProjectionFault('The projection may not emit.');
-        if (await this.isWritten(output.stream, event)) continue;
         const engineEvent = this.outputEvent(output, event, n);
+        if (await this.isWritten(output.stream, event, engineEvent.id)) continue;
         byStream.set(output.stream, [...(byStream.get(output.stream) ?? []), engineEvent]);
       }
     }
@@ -181,26 +188,34 @@ export class Projection {
     return { id, type: output.type, isJson: output.isJson, data: output.data, metadata };
   }
 
-  /** Whether the run before, which did not come to remember it, wrote for this event already. */
-  private async isWritten(stream: string, event: RecordedEvent): Promise<boolean> {
+  /**
+   * Whether the run before, which did not come to remember it, wrote this output already. The store tells repetitions
+   * by their ids, but only the recent ones; and of many outputs of one event the last ones may be missing.
+   */
+  private async isWritten(stream: string, event: RecordedEvent, id: string): Promise<boolean> {
     if (event.position > this.doubtful) return false;
     let last = this.written.get(stream);
     if (last === undefined) {
       last = await this.lastWritten(stream);
       this.written.set(stream, last);
     }
-    return event.position <= last;
+    if (event.position !== last.position) return event.position < last.position;
+    if (last.passed) return false;
+    last.passed = id === last.id;
+    return true;
   }
 
-  private async lastWritten(stream: string): Promise<number> {
+  private async lastWritten(stream: string): Promise<LastOutput> {
+    const none = { position: -1, id: '', passed: true };
     const page = await this.store.readStream(stream, { direction: 'backwards', limit: TAIL_EVENTS_MAX });
-    if (page.kind !== 'events') return -1;
+    if (page.kind !== 'events') return none;
     const { name, epoch } = this.definition;
-    for (const { metadataJson } of page.events) {
+    for (const { id, metadataJson } of page.events) {
       const { $projection, $epoch, $p } = (metadataJson ?? {}) as Partial<Origin>;
-      if ($projection === name && $epoch === epoch && $p !== undefined) return $p;
+      if ($projection === name && $epoch === epoch && $p !== undefined)
+        return { position: $p, id, passed: false };
     }
-    return -1;
+    return none;
   }
 
   private async load(): Promise<{ readonly position: number; readonly states: string } | undefined> {

@@ -3,7 +3,7 @@
  * compiled or not; it takes `{ id, entry, argument }` and answers `{ id, answer }` or `{ id, fault }`.
  *
  * `handle` takes several events, so that few messages carry many: its answer has the outputs of each event up
- * to one on which the program failed, and then why.
+ * to one on which the program failed, and then why; or up to one after which it had taken its time, to be asked again.
  */
 export const WORKER = `
 const { parentPort, workerData } = require('node:worker_threads');
@@ -46,7 +46,9 @@ const begin = async () => {
   };
   const handle = (events) => {
     const outputs = [];
+    const due = performance.now() + workerData.answerDueMs;
     for (const event of events) {
+      if (outputs.length > 0 && performance.now() > due) break;
       try {
         outputs.push(JSON.parse(call('handle', event)));
       } catch (error) {

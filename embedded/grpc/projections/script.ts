@@ -12,8 +12,10 @@ const STACK_BYTES_MAX = 256 * 1_024;
 const THREAD_HEAP_MB_MAX = 64;
 /** For one event, as in EventStoreDB; whoever takes longer is stopped for good. */
 const EVENT_MS_MAX = 250;
-/** For one question to the thread, of at most a page of events: what no interrupt reaches ends with it. */
+/** For one question to the thread: what no interrupt reaches ends with it. */
 const ANSWER_MS_MAX = 10_000;
+/** After so long the thread answers with what it has: a page of slow events must not look like one that hangs. */
+const ANSWER_DUE_MS = 2_000;
 export const QUERY_BYTES_MAX = 65_536;
 
 type Entry = 'load' | 'handle' | 'states' | 'restore' | 'state';
@@ -30,6 +32,11 @@ interface Reply {
   readonly fault?: string;
 }
 
+interface ScriptLimits {
+  readonly answerMsMax: number;
+  readonly answerDueMs: number;
+}
+
 interface Question {
   answered(reply: Reply): void;
 }
@@ -39,10 +46,15 @@ interface Question {
  * share of memory and time, nothing of this process, its files or its network, and holds up nobody.
  *
  * @param states what {@link Handler.states} gave before, when it goes on
+ * @param limits in ms; the defaults unless told
  * @throws ProjectionFault when the query is none
  */
-export async function scriptHandler(query: string, states: string | undefined): Promise<Handler> {
-  const script = new Script();
+export async function scriptHandler(
+  query: string,
+  states: string | undefined,
+  limits: Partial<ScriptLimits> = {},
+): Promise<Handler> {
+  const script = new Script({ answerMsMax: ANSWER_MS_MAX, answerDueMs: ANSWER_DUE_MS, ...limits });
   try {
     await script.load(query);
     if (states !== undefined) await script.ask('restore', states);
@@ -60,7 +72,7 @@ class Script implements Handler {
   private asked = 0;
   private over: string | undefined;
 
-  constructor() {
+  constructor(private readonly limits: ScriptLimits) {
     this.worker = new Worker(WORKER, {
       eval: true,
       env: {},
@@ -72,6 +84,7 @@ class Script implements Handler {
         memoryBytesMax: MEMORY_BYTES_MAX,
         stackBytesMax: STACK_BYTES_MAX,
         eventMsMax: EVENT_MS_MAX,
+        answerDueMs: limits.answerDueMs,
       },
     });
     this.worker.on('message', (reply: Reply) => {
@@ -98,11 +111,17 @@ class Script implements Handler {
     const wanted = events.filter((event) => this.wants(event));
     if (wanted.length === 0) return { outputs: [], fault: undefined };
     const asked = wanted.map((event) => JSON.stringify(shown(event)));
-    const { outputs, fault } = (await this.ask('handle', asked)) as {
-      readonly outputs: readonly (readonly Output[])[];
-      readonly fault?: string;
-    };
-    return { outputs: outputs.map((made, n) => ({ event: wanted[n] as RecordedEvent, made })), fault };
+    const all: (readonly Output[])[] = [];
+    let failed: string | undefined;
+    while (all.length < asked.length && failed === undefined) {
+      const { outputs, fault } = (await this.ask('handle', asked.slice(all.length))) as {
+        readonly outputs: readonly (readonly Output[])[];
+        readonly fault?: string;
+      };
+      all.push(...outputs);
+      failed = fault;
+    }
+    return { outputs: all.map((made, n) => ({ event: wanted[n] as RecordedEvent, made })), fault: failed };
   }
 
   async states(): Promise<string> {
@@ -124,9 +143,9 @@ class Script implements Handler {
     const id = ++this.asked;
     return new Promise<unknown>((resolve, reject) => {
       const timer = setTimeout(() => {
-        this.end(`It did not answer in ${ANSWER_MS_MAX} ms.`);
+        this.end(`It did not answer in ${this.limits.answerMsMax} ms.`);
         void this.worker.terminate();
-      }, ANSWER_MS_MAX).unref();
+      }, this.limits.answerMsMax).unref();
       const answered = ({ answer, fault }: Reply): void => {
         clearTimeout(timer);
         this.waiting.delete(id);

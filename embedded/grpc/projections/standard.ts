@@ -1,4 +1,5 @@
 import type { RecordedEvent } from '../../engine/record';
+import { objectionToName } from '../../engine/stream-name';
 import { LINK_TYPE } from '../links';
 import type { Handler, Output } from './definition';
 
@@ -52,12 +53,15 @@ export const STANDARD: Readonly<Record<string, Links>> = {
   $stream_by_category: streamsByCategory,
 };
 
+/** Nobody's correlation id may stop the links of all others. */
+const isWritable = ({ stream }: Output): boolean => objectionToName(stream) === undefined;
+
 export function standardHandler(name: string): Handler | undefined {
   const links = Object.hasOwn(STANDARD, name) ? STANDARD[name] : undefined;
   if (links === undefined) return undefined;
   return {
     handle: async (events) => {
-      const outputs = events.map((event) => ({ event, made: links(event) }));
+      const outputs = events.map((event) => ({ event, made: links(event).filter(isWritable) }));
       return Promise.resolve({ outputs, fault: undefined });
     },
     states: async () => Promise.resolve('{}'),
