@@ -6,7 +6,7 @@ import { EngineError } from '../engine/errors';
 import type { EmbeddedEventStore } from '../engine/event-store';
 import type { EngineEvent } from '../engine/record';
 import type { Access, Caller } from './access';
-import { SERVER_VERSION } from './node-services';
+import { INSTANCE_ID, SERVER_VERSION } from './node-services';
 
 /** Of data and metadata, as over gRPC; a body has little beside them. */
 const BODY_BYTES_BESIDE_EVENTS = 65_536;
@@ -74,6 +74,8 @@ async function answerTo(
         features: {},
         authentication: { type: 'internal' },
       });
+    case 'GET /gossip':
+      return ok(gossip(request, store));
   }
   const [, name] = STREAM_PATH.exec(path) ?? [];
   if (request.method !== 'POST' || name === undefined) return NOT_FOUND;
@@ -87,6 +89,25 @@ async function answerTo(
   if (stream === undefined) return bad('The stream name is not percent-encoded UTF-8.');
   if (!(await access.allows(caller, 'write', stream))) return { status: 403, reason: 'Access Denied' };
   return append(request, stream, store, bytesMax);
+}
+
+/** As EventStoreDB tells it: one leader, at the address at which it was asked. It speaks none of the TCP protocols. */
+function gossip({ socket }: IncomingMessage, store: EmbeddedEventStore): object {
+  const { localAddress: ip = '127.0.0.1', localPort: port = 0 } = socket;
+  const member = {
+    instanceId: INSTANCE_ID,
+    timeStamp: new Date().toISOString(),
+    state: 'Leader',
+    isAlive: true,
+    ...{ internalTcpIp: ip, internalTcpPort: 0, internalSecureTcpPort: 0 },
+    ...{ externalTcpIp: ip, externalTcpPort: 0, externalSecureTcpPort: 0 },
+    ...{ internalHttpEndPointIp: ip, internalHttpEndPointPort: port },
+    ...{ httpEndPointIp: ip, httpEndPointPort: port },
+    ...{ lastCommitPosition: store.head, writerCheckpoint: store.head, chaserCheckpoint: store.head },
+    ...{ epochPosition: 0, epochNumber: 0, epochId: store.epoch },
+    ...{ nodePriority: 0, isReadOnlyReplica: false, esVersion: SERVER_VERSION },
+  };
+  return { members: [member], serverIp: ip, serverPort: port };
 }
 
 const ok = (json: unknown): Answer => ({ status: 200, reason: 'OK', json });

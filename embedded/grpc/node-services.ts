@@ -22,6 +22,8 @@ import { strictly } from './strict-messages';
 
 /** Whose protocol is spoken: clients choose by it what they may ask. */
 export const SERVER_VERSION = '24.10.0';
+/** Of this process; clients tell nodes by it. */
+export const INSTANCE_ID: string = randomUUID();
 const STATS_PERIOD_MS_MIN = 1_000;
 const STATS_PERIOD_MS_MAX = 3_600_000;
 
@@ -77,7 +79,7 @@ function featuresOf(service: string, method: string): string[] {
 }
 
 function gossip(address: () => Address): Pick<IGossipServer, 'read'> {
-  const instance = new UUID().setString(randomUUID());
+  const instance = new UUID().setString(INSTANCE_ID);
   return {
     read: (call, reply) => {
       const { host: bound, port } = address();

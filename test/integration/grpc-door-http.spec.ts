@@ -57,6 +57,15 @@ describe.each([['encrypted'], ['not encrypted']])('requests to the gRPC door, %s
       request.end(body);
     });
 
+  it('say that it is a single leader, and where', async () => {
+    const { status, text } = await ask('GET', '/gossip', {}, '', '');
+    expect(status).toBe(200);
+    const { members, ...server } = JSON.parse(text) as { members: object[] };
+    expect(server).toEqual({ serverIp: '127.0.0.1', serverPort: door.port });
+    const place = { httpEndPointIp: '127.0.0.1', httpEndPointPort: door.port };
+    expect(members).toEqual([expect.objectContaining({ state: 'Leader', isAlive: true, ...place })]);
+  });
+
   it('say that it lives, and which version it speaks', async () => {
     expect(await ask('GET', '/health/live')).toMatchObject({ status: 204 });
     expect(JSON.parse((await ask('GET', '/ping')).text)).toMatchObject({
