@@ -1,16 +1,14 @@
 import 'reflect-metadata';
 import { pino, type Logger } from 'pino';
-import { InstanceRunning } from '../embedded/instance-lock';
 import type { Config } from './config/config';
-import { ConfigurationError, loadConfig } from './config/load-config';
-import { OtherShards } from './infrastructure/event-log/sharded/arrangement';
+import { loadConfig } from './config/load-config';
 import { loggerOptions } from './observability/logging';
 import { startNode, type RunningNode } from './node';
+import { EXIT_CONFIGURATION, startFailure } from './start-failure';
 import { startTracing, type Tracing } from './tracing';
 
 /** A drain that takes longer is cut off: an orchestrator would kill us anyway, without a word. */
 const STOP_TIMEOUT_MS = 25_000;
-const EXIT_CONFIGURATION = 78;
 
 function say(text: string): void {
   process.stdout.write(`${text}\n`);
@@ -76,18 +74,11 @@ async function main(): Promise<void> {
 }
 
 main().catch((error: unknown) => {
-  if (error instanceof ConfigurationError) {
-    complain(`Parley cannot start:\n${error.sentences.map((sentence) => `  ${sentence}`).join('\n')}`);
-    process.exit(EXIT_CONFIGURATION);
+  const failure = startFailure(error);
+  if (failure !== undefined) {
+    complain(`Parley cannot start:${failure.reason}`);
+    process.exit(failure.exitCode);
   }
-  if (error instanceof OtherShards) {
-    complain(`Parley cannot start: ${error.message}.`);
-    process.exit(EXIT_CONFIGURATION);
-  }
-  if (error instanceof InstanceRunning) complain(`Parley cannot start: ${error.message}.`);
-  else
-    complain(
-      `Parley cannot start: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
-    );
+  complain(`Parley cannot start: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
   process.exit(1);
 });

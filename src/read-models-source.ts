@@ -35,17 +35,16 @@ export class ReadModelsSource {
   }
 
   private async bind(): Promise<void> {
-    const { signal } = this.ending;
-    while (!signal.aborted) {
+    while (!this.hasEnded()) {
       try {
         this.tell(await bindToLog(this.database, this.eventLog));
         return;
       } catch (error) {
-        if (signal.aborted) break;
+        if (this.hasEnded()) break;
         // Those that are away are held against the read models when they come, before they are used.
         if (error instanceof ShardAway && (await this.isBoundToPart())) return;
         if (!(error instanceof EventLogUnavailable || error instanceof StoreUnavailable)) throw error;
-        await sleep(RETRY_MS, undefined, { signal, ref: false }).catch(() => undefined);
+        await sleep(RETRY_MS, undefined, { signal: this.ending.signal, ref: false }).catch(() => undefined);
       }
     }
     await new Promise<never>(() => undefined);
@@ -58,6 +57,10 @@ export class ReadModelsSource {
     const there = asked.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
     if (there.length === 0) return false;
     return areSources(this.database, there).catch(() => false);
+  }
+
+  private hasEnded(): boolean {
+    return this.ending.signal.aborted;
   }
 
   private tell(binding: Binding): void {

@@ -41,11 +41,16 @@ export const hasDataFile = (folder: string): boolean => {
   return existsSync(file) && statSync(file).size > 0;
 };
 
+/** Of the trees: their ends, all of each, or all of those that the records are in and none of the others. */
+type Extent = 'ends' | 'everything' | 'records';
+/** Trees by name that hold what nothing else tells. */
+const RECORDS = ['log', 'meta'];
+
 /**
  * Looks at the file's state and at the ends of its trees, in a time that does not grow with the store, or at every page.
  * @throws EngineError `corrupt`, naming the page
  */
-export function checkDataFile(folder: string, extent: 'ends' | 'everything'): void {
+export function checkDataFile(folder: string, extent: Extent): void {
   const file = new DataFile(join(folder, DATA_FILE));
   try {
     file.check(extent);
@@ -59,6 +64,7 @@ class DataFile {
   private readonly size: number;
   private pageBytes = 0;
   private pagesLeft = 0;
+  private extent: Extent = 'ends';
 
   constructor(private readonly path: string) {
     this.descriptor = openSync(path, 'r');
@@ -69,15 +75,18 @@ class DataFile {
     closeSync(this.descriptor);
   }
 
-  check(extent: 'ends' | 'everything'): void {
+  check(extent: Extent): void {
+    this.extent = extent;
     const state = this.state();
     this.pageBytes = state.pageBytes;
     const sound = this.size % this.pageBytes === 0;
     if (!sound) throw this.damaged(`it has ${this.size} bytes, which is no whole number of pages`);
     // Pages at the very end that are free need not be in the file; only those that are used must.
     const short = (state.lastPage + 1) * this.pageBytes > this.size;
-    const limit = extent === 'everything' || short ? Infinity : TAIL_PAGES_MAX;
-    for (const tree of state.trees) this.walk(tree, limit);
+    const limit = extent !== 'ends' || short ? Infinity : TAIL_PAGES_MAX;
+    // The first of the two is of free pages, which reading does not need.
+    const trees = extent === 'records' ? state.trees.slice(-1) : state.trees;
+    for (const tree of trees) this.walk(tree, limit);
   }
 
   /** Of the later of the two commits that the file remembers; the other one is there for when that one was torn. */
@@ -152,6 +161,8 @@ class DataFile {
         throw this.damaged(`page ${from} is not itself`);
     }
     if ((flags & SUB_TREE) === 0) return;
+    const name = page.toString('latin1', at + NODE_HEADER, dataAt);
+    if (this.extent === 'records' && !RECORDS.some((one) => name.startsWith(one))) return;
     const left = this.pagesLeft;
     for (const tree of treeOf(page.subarray(dataAt, dataAt + TREE_BYTES))) this.walk(tree, limit);
     this.pagesLeft = left;

@@ -1,13 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { TOMBSTONE_TYPE, type RecordedEvent } from './record';
 import type { RecentIds } from './recent-ids';
-import {
-  isSoftDeleted,
-  METADATA_TYPE,
-  metadataStreamOf,
-  SOFT_DELETED_JSON,
-  type StreamState,
-} from './stream-state';
+import { metadataStreamOf, shortNameOf } from './stream-name';
+import { isSoftDeleted, METADATA_TYPE, SOFT_DELETED_JSON, type StreamState } from './stream-state';
 import { encodeEvent, type EncodedEvent, type Transaction } from './transaction';
 
 /** A revision, or what else the writer knows of the stream. */
@@ -147,10 +142,12 @@ function repeatedRecently(
   stream: string,
   events: readonly EncodedEvent[],
 ): AppendOutcome | 'in part' | undefined {
+  const shortName = shortNameOf(stream);
   const places = events.map(({ event }) => {
     const id = event.id.toLowerCase();
-    const place = transaction.withId(id) ?? recent.find(id);
-    return place?.stream === stream ? place : undefined;
+    const [now, before] = [transaction.withId(id), recent.find(id)];
+    if (now !== undefined) return now.stream === stream ? now : undefined;
+    return before?.stream === shortName ? before : undefined;
   });
   const [first, last] = [places[0], places.at(-1)];
   if (first === undefined) return undefined;

@@ -14,12 +14,13 @@ import { EngineError } from './errors';
 import { LiveTail } from './live-tail';
 import { Reader, type LogPage, type LogReadOptions, type StreamPage, type StreamReadOptions } from './reader';
 import { RecentIds } from './recent-ids';
-import { checkStreamName, payloadBytes, type EngineEvent } from './record';
+import { payloadBytes, type EngineEvent } from './record';
 import { scavenge, type ScavengeResult } from './scavenger';
 import { explained, openSound } from './open-sound';
 import type { Storage } from './storage';
 import { StreamIndex, UNINDEXED_EVENTS_MAX } from './stream-index';
-import { METADATA_TYPE, metadataStreamOf } from './stream-state';
+import { checkStreamName, metadataStreamOf } from './stream-name';
+import { METADATA_TYPE } from './stream-state';
 import {
   subscribeToStream,
   type StreamSubscribeOptions,

@@ -1,9 +1,11 @@
 import type { RecordedEvent } from './record';
+import { shortNameOf } from './stream-name';
 
 /** In events of the whole store; about 150 bytes each. */
 export const RECENT_IDS_MAX = 50_000;
 
 interface RecentPlace {
+  /** By {@link shortNameOf}. */
   readonly stream: string;
   readonly revision: number;
   readonly position: number;
@@ -22,7 +24,7 @@ export class RecentIds {
       this.older = this.newer;
       this.newer = new Map();
     }
-    this.newer.set(id, { stream, revision, position });
+    this.newer.set(id, { stream: shortNameOf(stream), revision, position });
   }
 
   find(id: string): RecentPlace | undefined {

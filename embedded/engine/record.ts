@@ -3,7 +3,6 @@ import { asEventId, type EventId } from '../../src/kernel/ids';
 import { EngineError } from './errors';
 
 /** In bytes of UTF-8. */
-export const STREAM_NAME_BYTES_MAX = 1_024;
 const EVENT_TYPE_BYTES_MAX = 1_024;
 
 /** An event to be stored; the engine keeps `data` and `metadata` byte for byte. */
@@ -51,18 +50,8 @@ const byteLength = (value: string | Uint8Array): number =>
 export const payloadBytes = (event: EngineEvent): number =>
   byteLength(event.data) + byteLength(event.metadata);
 
-/** @throws EngineError `invalid` */
-export function checkStreamName(stream: string): void {
-  const bytes = Buffer.byteLength(stream);
-  if (bytes === 0) throw new EngineError('invalid', 'a stream name has at least one character');
-  if (bytes > STREAM_NAME_BYTES_MAX) {
-    throw new EngineError(
-      'invalid',
-      `a stream name has at most ${STREAM_NAME_BYTES_MAX} bytes, not ${bytes}`,
-    );
-  }
-  if (!stream.isWellFormed()) throw new EngineError('invalid', 'a stream name is well-formed Unicode');
-}
+/** Of a record as it is stored. */
+export const streamBytesOf = (record: Buffer): number => record.readUInt16BE(AT_STREAM_BYTES);
 
 /** Everything but the place in the log, which is known only when it is the event's turn. */
 export function encodeRecord(stream: string, event: EngineEvent): Buffer {
@@ -172,6 +161,11 @@ export class RecordedEvent {
     return this.record.subarray(this.metadataAt);
   }
 
+  /** The whole record, as it stands in the log. Not to be written to: it is shared. */
+  get stored(): Buffer {
+    return this.record;
+  }
+
   /** In bytes, with everything. */
   get size(): number {
     return this.record.length;
@@ -188,7 +182,7 @@ export class RecordedEvent {
   }
 
   private get typeAt(): number {
-    return AT_STRINGS + this.record.readUInt16BE(AT_STREAM_BYTES);
+    return AT_STRINGS + streamBytesOf(this.record);
   }
 
   private get dataAt(): number {

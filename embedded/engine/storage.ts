@@ -2,10 +2,13 @@ import { randomUUID } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { open, type Database, type RootDatabase } from 'lmdb';
 import { EngineError } from './errors';
-import { checkRecord, RecordedEvent } from './record';
+import { checkRecord, RecordedEvent, streamBytesOf } from './record';
+import { KEY_NAME_BYTES_MAX, streamKey } from './stream-name';
 
 /** Raised when an older program could no longer read what is written. */
-const FORMAT_VERSION = 2;
+const FORMAT_VERSION = 3;
+/** Of stores without a long name of a stream, which the program before could read. */
+const FORMAT_WITHOUT_LONG_NAMES = 2;
 const INTEGER_BYTES = 6;
 const POSITION_BYTES = 8;
 const STREAM_ID_BYTES = 4;
@@ -61,6 +64,8 @@ export class Storage implements StorageWrites {
   private readonly index: Table;
   private readonly meta: Table;
   private appending: Promise<boolean>[] = [];
+  private format = 0;
+  private nextFormat = 0;
 
   private constructor(
     private readonly environment: RootDatabase<Buffer, Buffer>,
@@ -73,7 +78,8 @@ export class Storage implements StorageWrites {
     this.meta = table('meta');
     this.currentEpoch = this.establish(readOnly);
     // A store that was made before there was this word has none: it does not need to be told from itself.
-    this.numbering = String(this.metaValue('numbering') ?? 'first');
+    const numbering = this.metaValue('numbering');
+    this.numbering = typeof numbering === 'string' ? numbering : 'first';
   }
 
   /** @throws EngineError `newerFormat` */
@@ -106,12 +112,14 @@ export class Storage implements StorageWrites {
    */
   async commit(write: () => void): Promise<void> {
     this.appending = [];
+    this.nextFormat = this.format;
     try {
       const done = this.environment.batch(write);
       // An append out of order is refused without an error; nobody may be told that it is stored.
       if ((await Promise.all([done, ...this.appending])).includes(false)) {
         throw new Error('a record was to be stored before the end of the log');
       }
+      this.format = this.nextFormat;
     } catch (error) {
       throw await reasonOf(error);
     }
@@ -129,6 +137,15 @@ export class Storage implements StorageWrites {
     this.currentEpoch = epoch;
   }
 
+  /** Becomes the same log to everybody; for a store without events. Resolves when it is on the disk. */
+  async takeIdentity(of: Storage): Promise<void> {
+    await this.commit(() => {
+      this.putMeta('epoch', of.epoch);
+      this.putMeta('numbering', of.numbering);
+    });
+    this.currentEpoch = of.epoch;
+  }
+
   /** Copies the store as it is at this moment to a folder; others go on reading and writing meanwhile. */
   async backup(path: string): Promise<void> {
     await this.environment.backup(path, false);
@@ -142,6 +159,10 @@ export class Storage implements StorageWrites {
     // Fills pages wholly, where inserting would split them into halves.
     const log = this.log as unknown as AppendingTable;
     this.appending.push(log.put(positionKey(position), record, { append: true }));
+    if (this.nextFormat < FORMAT_VERSION && streamBytesOf(record) > KEY_NAME_BYTES_MAX) {
+      this.nextFormat = FORMAT_VERSION;
+      this.putMeta('format', FORMAT_VERSION);
+    }
   }
 
   removeRecord(position: number): void {
@@ -157,7 +178,7 @@ export class Storage implements StorageWrites {
   }
 
   putStream(name: string, row: Buffer): void {
-    void this.streams.put(Buffer.from(name), row);
+    void this.streams.put(streamKey(name), row);
   }
 
   putMeta(key: string, value: unknown): void {
@@ -198,7 +219,7 @@ export class Storage implements StorageWrites {
   }
 
   stream(name: string): Buffer | undefined {
-    return this.streams.getBinary(Buffer.from(name));
+    return this.streams.getBinary(streamKey(name));
   }
 
   /** Revision of the stream's last event in the index; -1 when there is none. */
@@ -224,6 +245,23 @@ export class Storage implements StorageWrites {
     return entries;
   }
 
+  indexCount(): number {
+    return entryCountOf(this.index);
+  }
+
+  /** The whole index, by streams. */
+  *allIndexEntries(): Generator<IndexEntry & { readonly streamId: number }> {
+    for (const { key, value } of this.index.getRange({})) {
+      yield { streamId: key.readUInt32BE(0), revision: revisionOf(key), position: positionOf(value) };
+    }
+  }
+
+  /** The rows of all streams, by their keys. */
+  *allStreams(): Generator<{ readonly key: Buffer; readonly value: Buffer }> {
+    for (const { key, value } of this.streams.getRange({}))
+      yield { key: Buffer.from(key), value: Buffer.from(value) };
+  }
+
   /** @throws EngineError `corrupt` */
   metaValue(key: string): unknown {
     const value = this.meta.getBinary(Buffer.from(key));
@@ -241,10 +279,11 @@ export class Storage implements StorageWrites {
     if (format === undefined) {
       const epoch: string = randomUUID();
       this.environment.transactionSync(() => {
-        this.putMeta('format', FORMAT_VERSION);
+        this.putMeta('format', FORMAT_WITHOUT_LONG_NAMES);
         this.putMeta('epoch', epoch);
         this.putMeta('numbering', randomUUID());
       });
+      this.format = FORMAT_WITHOUT_LONG_NAMES;
       return epoch;
     }
     if (typeof format !== 'number' || format > FORMAT_VERSION) {
@@ -252,14 +291,18 @@ export class Storage implements StorageWrites {
       throw new EngineError('newerFormat', message);
     }
     const epoch = String(this.metaValue('epoch'));
-    if (format < FORMAT_VERSION && !readOnly) {
+    this.format = Math.max(format, FORMAT_WITHOUT_LONG_NAMES);
+    if (format < this.format && !readOnly) {
       this.environment.transactionSync(() => {
-        this.putMeta('format', FORMAT_VERSION);
+        this.putMeta('format', this.format);
       });
     }
     return epoch;
   }
 }
+
+/** The library's types do not say what its statistics are. */
+const entryCountOf = (table: Table): number => (table.getStats() as { entryCount: number }).entryCount;
 
 const sumOf = (json: string): string => crc32(json).toString(16);
 

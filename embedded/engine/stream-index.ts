@@ -2,18 +2,13 @@ import { LRUCache } from 'lru-cache';
 import { EngineError } from './errors';
 import { TOMBSTONE_TYPE, type RecordedEvent } from './record';
 import { STREAM_ID_MAX, type IndexEntry, type Storage } from './storage';
-import {
-  decodeRow,
-  encodeRow,
-  isMetadataStream,
-  METADATA_STREAM_PREFIX,
-  METADATA_TYPE,
-  settingsOf,
-  type StreamState,
-} from './stream-state';
+import { isLongName, isMetadataStream, METADATA_STREAM_PREFIX } from './stream-name';
+import { decodeRow, encodeRow, METADATA_TYPE, settingsOf, type StreamState } from './stream-state';
 
 /** States kept although nothing is owed to the tables; about 300 bytes each. */
 const STREAMS_CACHED_MAX = 50_000;
+/** The same of streams with long names, which take up to 10 KB each. */
+const LONG_NAMES_CACHED_MAX = 1_000;
 /** Events whose index entries wait in memory; a start reads about so many records again. */
 export const UNINDEXED_EVENTS_MAX = 8_192;
 /** Streams whose entries one commit writes at most, beyond as many as it has events. */
@@ -30,6 +25,7 @@ const REPLAY_PAGE = 1_024;
  */
 export class StreamIndex {
   private readonly cached = new LRUCache<string, StreamState>({ max: STREAMS_CACHED_MAX });
+  private readonly cachedLong = new LRUCache<string, StreamState>({ max: LONG_NAMES_CACHED_MAX });
   /** Streams with debts, in the order of their oldest debt. */
   private readonly indebted = new Map<string, StreamState>();
   private unindexedCount = 0;
@@ -43,6 +39,7 @@ export class StreamIndex {
   /** Brings the memory in line with the tables, forgetting whatever was in it. @returns the last position */
   restore(): number {
     this.cached.clear();
+    this.cachedLong.clear();
     this.indebted.clear();
     this.unindexedCount = 0;
     this.nextStreamId = Number(this.storage.metaValue('nextStreamId') ?? 0);
@@ -58,11 +55,11 @@ export class StreamIndex {
 
   /** undefined: nothing was ever stored or set for the stream. */
   find(name: string): StreamState | undefined {
-    const known = this.cached.get(name) ?? this.indebted.get(name);
+    const known = this.cacheOf(name).get(name) ?? this.indebted.get(name);
     if (known !== undefined) return known;
     const row = this.storage.stream(name);
     if (row === undefined) return undefined;
-    const stored = decodeRow(row);
+    const stored = decodeRow(name, row);
     const state: StreamState = {
       ...stored,
       name,
@@ -71,7 +68,7 @@ export class StreamIndex {
       rowChanged: false,
       dirtySince: undefined,
     };
-    this.cached.set(name, state);
+    this.cacheOf(name).set(name, state);
     return state;
   }
 
@@ -157,8 +154,12 @@ export class StreamIndex {
       rowChanged: true,
       dirtySince: undefined,
     };
-    this.cached.set(name, state);
+    this.cacheOf(name).set(name, state);
     return state;
+  }
+
+  private cacheOf(name: string): LRUCache<string, StreamState> {
+    return isLongName(name) ? this.cachedLong : this.cached;
   }
 
   private owe(state: StreamState, position: number, rowChanged: boolean): void {
@@ -187,6 +188,6 @@ export class StreamIndex {
     state.rowChanged = false;
     state.dirtySince = undefined;
     this.indebted.delete(state.name);
-    this.cached.set(state.name, state);
+    this.cacheOf(state.name).set(state.name, state);
   }
 }

@@ -1,15 +1,12 @@
+import { EngineError } from './errors';
 import type { RecordedEvent } from './record';
+import { isLongName, isMetadataStream } from './stream-name';
 
-/** Streams whose name begins so hold the settings of the stream named by the rest. */
-export const METADATA_STREAM_PREFIX = '$$';
 export const METADATA_TYPE = '$metadata';
 /**
  * `$tb` of a stream that is deleted but may be written to again: 2^63 - 1, which JSON numbers only approach.
  */
 export const SOFT_DELETED_JSON = '9223372036854775807';
-
-export const metadataStreamOf = (stream: string): string => METADATA_STREAM_PREFIX + stream;
-export const isMetadataStream = (stream: string): boolean => stream.startsWith(METADATA_STREAM_PREFIX);
 
 /** How much of a stream is readable, as its metadata says. */
 export interface StreamSettings {
@@ -70,6 +67,8 @@ export function firstByCount(state: StreamState, head: number): number {
 
 interface Row {
   readonly id: number;
+  /** Of a stream that is found by the hash of its name. */
+  readonly name?: string;
   readonly maxCount?: number;
   readonly maxAgeMs?: number;
   /** `deleted`: Infinity, which JSON does not have. */
@@ -77,11 +76,12 @@ interface Row {
   readonly tombstone?: number;
 }
 
-export function encodeRow({ id, settings, tombstone }: StreamState): Buffer {
+export function encodeRow({ id, name, settings, tombstone }: StreamState): Buffer {
   const { truncateBefore, ...others } = settings;
   const before = truncateBefore === Infinity ? 'deleted' : truncateBefore;
   const row: Row = {
     id,
+    ...(isLongName(name) ? { name } : {}),
     ...others,
     ...(before === undefined ? {} : { truncateBefore: before }),
     ...(tombstone === undefined ? {} : { tombstone }),
@@ -89,8 +89,11 @@ export function encodeRow({ id, settings, tombstone }: StreamState): Buffer {
   return Buffer.from(JSON.stringify(row));
 }
 
-export function decodeRow(bytes: Buffer): Pick<StreamState, 'id' | 'settings' | 'tombstone'> {
-  const { id, tombstone, truncateBefore, ...others } = JSON.parse(bytes.toString()) as Row;
+/** @param stream whose row was looked for. @throws EngineError `corrupt` when it is another's */
+export function decodeRow(stream: string, bytes: Buffer): Pick<StreamState, 'id' | 'settings' | 'tombstone'> {
+  const { id, name, tombstone, truncateBefore, ...others } = JSON.parse(bytes.toString()) as Row;
+  if (name !== undefined && name !== stream)
+    throw new EngineError('corrupt', 'two streams are found by one hash');
   const before = truncateBefore === 'deleted' ? Infinity : truncateBefore;
   return {
     id,

@@ -1,5 +1,5 @@
 import type { EmbeddedEventStore } from '../engine/event-store';
-import { METADATA_STREAM_PREFIX } from '../engine/stream-state';
+import { METADATA_STREAM_PREFIX } from '../engine/stream-name';
 import { SETTINGS_STREAM, type Access, type Caller } from './access';
 
 interface Watched {

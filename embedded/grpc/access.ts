@@ -1,7 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { ServerInterceptingCall, type Metadata, type ServerInterceptor } from '@grpc/grpc-js';
 import type { EmbeddedEventStore } from '../engine/event-store';
-import { isMetadataStream, METADATA_STREAM_PREFIX } from '../engine/stream-state';
+import { isMetadataStream, METADATA_STREAM_PREFIX } from '../engine/stream-name';
 import { ADMINS, DEFAULT_LISTS, EVERYBODY, listOf, OPERATORS, type AccessKind } from './access-list';
 import { accessDenied, notAuthenticated } from './errors';
 

@@ -1,25 +1,14 @@
 import { execFileSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { EmbeddedEventStore } from '../../embedded/engine/event-store';
 import type { AppendDemand, AppendReport } from '../support/append-on-demand';
+import { FULL_DISK_WRAPPER, withProgram } from '../support/room';
 import { exitOf, startTypeScript } from '../support/typescript-child';
 
 const SCRIPT = require.resolve('../support/append-on-demand');
-const onPath = (program: string): boolean =>
-  (process.env['PATH'] ?? '').split(':').some((folder) => existsSync(join(folder, program)));
-
-/** A test that needs a program of the machine is never skipped in silence, and not at all in CI. */
-function withProgram(program: string): typeof it {
-  if (onPath(program)) return it;
-  if (process.env['CI'] !== undefined) throw new Error(`CI has to have ${program}`);
-  process.stderr.write(`\nNOT TESTED, because "${program}" is not on this machine: see ${__filename}\n\n`);
-  return it.skip;
-}
-
 describe('the engine and its disk', () => {
   let path: string;
   let child: ChildProcess | undefined;
@@ -48,12 +37,10 @@ describe('the engine and its disk', () => {
   });
 
   // A limit on the size of files fails writes as a full disk does, and can be lifted from outside.
-  withProgram('prlimit')(
+  withProgram('prlimit', __filename)(
     'refuses appends while there is no room, keeps what it had, and goes on when there is',
     async () => {
-      // Without the trap the signal that comes with the error would end the process.
-      const trap = ['bash', '-c', 'trap "" XFSZ; exec "$@"', 'bash'];
-      await start([...trap, 'prlimit', '--fsize=3000000:unlimited']);
+      await start([...FULL_DISK_WRAPPER, 'prlimit', '--fsize=3000000:unlimited']);
       const stored = await demand({ appends: 20, bytes: 1_000 });
       expect(stored).toEqual({ appended: 20, refused: [], head: 19 });
       const refused = await demand({ appends: 50, bytes: 100_000 });
@@ -75,7 +62,7 @@ describe('the engine and its disk', () => {
   );
 
   // A test that kills the process cannot see a missing flush: the kernel keeps what was written.
-  withProgram('strace')(
+  withProgram('strace', __filename)(
     'acknowledges only after the disk has it: pages flushed, then the page that makes them valid',
     async () => {
       const trace = join(path, 'trace');

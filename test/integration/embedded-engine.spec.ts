@@ -7,7 +7,8 @@ import { EmbeddedEventStore, type OpenOptions } from '../../embedded/engine/even
 import { FILTER_PREFIXES_MAX, FILTER_REGEX_LENGTH_MAX } from '../../embedded/engine/filter';
 import { LIVE_EVENTS_MAX } from '../../embedded/engine/live-tail';
 import { READ_EVENTS_MAX, SCANNED_RECORDS_MAX } from '../../embedded/engine/reader';
-import { STREAM_NAME_BYTES_MAX, TOMBSTONE_TYPE } from '../../embedded/engine/record';
+import { TOMBSTONE_TYPE } from '../../embedded/engine/record';
+import { STREAM_NAME_BYTES_MAX } from '../../embedded/engine/stream-name';
 import type { SubscriptionItem } from '../../embedded/engine/subscription';
 import { WAITING_APPENDS_MAX } from '../../embedded/engine/writer';
 import { InstanceRunning } from '../../embedded/instance-lock';

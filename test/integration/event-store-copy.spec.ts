@@ -9,7 +9,10 @@ import { ServerSide } from '../../tools/eventstore/copy/server-side';
 import { OtherContent, type Side } from '../../tools/eventstore/copy/side';
 import { verifyCopy } from '../../tools/eventstore/copy/verify-copy';
 import { openGrpcDoor, type GrpcDoor } from '../../embedded/grpc/server';
+import { EmbeddedEventLog } from '../../src/infrastructure/event-log/embedded/embedded-event-log';
+import { EsdbEventLog } from '../../src/infrastructure/event-log/esdb/esdb-event-log';
 import { SteppedClock } from '../support/engine-events';
+import { openTestDoor, type TestDoor } from '../support/grpc-door';
 
 const SEED = Number(process.env['SEED'] ?? Date.now() % 1_000_000);
 const THEN = Date.parse('2024-02-29T12:00:00.000Z');
@@ -127,6 +130,29 @@ describe(`copying a whole event store (SEED=${SEED})`, () => {
       );
       expect(await target.lastRevision(stream)).toBe(await source.lastRevision(stream));
     }
+  });
+
+  it.each(['engine', 'server'] as const)('is the same log in other places: to a %s', async (to) => {
+    const [store, other] = await Promise.all([1, 2].map(async () => openTestDoor()));
+    if (store === undefined || other === undefined) throw new Error('no doors');
+    for (const one of [store, other]) closers.push(() => one.close());
+    const identityOf = async ({ port, store: engine }: TestDoor): Promise<readonly string[]> => {
+      const log =
+        to === 'engine'
+          ? new EmbeddedEventLog(engine)
+          : new EsdbEventLog({ connectionString: `esdb://127.0.0.1:${port}?tls=false` });
+      const identity = [await log.epoch(), await log.numbering()];
+      if (log instanceof EsdbEventLog) await log.close();
+      return identity;
+    };
+    const [epoch, numbering] = await identityOf(store);
+    const sides = [store, other].map(({ port }) => new ServerSide(`esdb://127.0.0.1:${port}?tls=false`));
+    for (const side of sides) closers.push(() => side.close());
+    if (to === 'engine') await other.store.setEpoch(epoch ?? '');
+    else await copyLog(sides[0] as Side, sides[1] as Side, quiet);
+    const [epochThere, numberingThere] = await identityOf(other);
+    expect(epochThere).toBe(epoch);
+    expect(numberingThere).not.toBe(numbering);
   });
 
   it('keeps when an event was first recorded, as data, over any number of copies', async () => {

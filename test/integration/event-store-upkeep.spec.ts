@@ -1,7 +1,8 @@
 import { cp, mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { backupStore, checkStore } from '../../embedded/engine/backup';
+import { backupStore } from '../../embedded/engine/backup';
+import { checkStore } from '../../embedded/engine/check';
 import { EmbeddedEventStore } from '../../embedded/engine/event-store';
 import { EsdbEventLog } from '../../src/infrastructure/event-log/esdb/esdb-event-log';
 import { beginEpoch } from '../../tools/eventstore/upkeep';

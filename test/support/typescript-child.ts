@@ -25,6 +25,8 @@ export function startTypeScript(
     readonly environment?: Readonly<Record<string, string>>;
     /** Gives the standard output to the parent, as `child.stdout`. */
     readonly pipe?: boolean;
+    /** Gives the standard error to the parent, too, as `child.stderr`. */
+    readonly pipeErrors?: boolean;
   } = {},
 ): ChildProcess {
   const wrapper = options.wrapper ?? [];
@@ -34,7 +36,12 @@ export function startTypeScript(
   return spawn(command, rest, {
     cwd: ROOT,
     env: { ...env, ...options.environment },
-    stdio: ['ignore', options.pipe === true ? 'pipe' : 2, 'inherit', 'ipc'],
+    stdio: [
+      'ignore',
+      options.pipe === true ? 'pipe' : 2,
+      options.pipeErrors === true ? 'pipe' : 'inherit',
+      'ipc',
+    ],
   });
 }
 

@@ -11,6 +11,7 @@ describe('npm run eventstore', () => {
     ['reshard --to b', { kind: 'reshard', to: 'b' }],
     ['check', { kind: 'check', from: undefined }],
     ['check --from b', { kind: 'check', from: 'b' }],
+    ['repair', { kind: 'repair' }],
     ['new-epoch', { kind: 'newEpoch' }],
   ])('understands "%s"', (line, command) => {
     expect(parsed(line)).toEqual(command);
@@ -23,6 +24,7 @@ describe('npm run eventstore', () => {
     ['reshard', 'reshard needs --to'],
     ['reshard --from a --to b', 'reshard takes no --from'],
     ['check --to b', 'check takes no --to'],
+    ['repair --from b', 'repair takes no --from'],
     ['new-epoch --to b', 'new-epoch takes no --to'],
     ['--to b', 'serving takes no --to'],
     ['restore', 'there is no command restore'],

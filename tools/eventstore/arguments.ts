@@ -7,6 +7,7 @@ export const USAGE = `npm run eventstore [-- <command>]
                              copies every stream; from DATA_DIR/events unless told otherwise; again: goes on
   backup --to <folder>       copies DATA_DIR/events as it is at this moment, also while a node runs on it
   check [--from <folder>]    reads DATA_DIR/events, or the folder, to the end and says what is damaged
+  repair                     makes the index of DATA_DIR/events anew from its records, and keeps the file that was there
   reshard --to "<url> <url> …"
                              spreads the conversations of the stores at EVENTSTORE_URL over these, which are the same
                              and new, empty ones; all nodes must be stopped; again: goes on
@@ -19,6 +20,7 @@ export type EventStoreCommand =
   | { readonly kind: 'backup'; readonly to: string }
   | { readonly kind: 'reshard'; readonly to: string }
   | { readonly kind: 'check'; readonly from: string | undefined }
+  | { readonly kind: 'repair' }
   | { readonly kind: 'newEpoch' };
 
 /** The command line is wrong; the sentence says how. */
@@ -61,6 +63,10 @@ export function eventStoreCommand(argv: readonly string[]): EventStoreCommand {
     case 'check':
       without(to, '--to');
       return { kind: 'check', from };
+    case 'repair':
+      without(from, '--from');
+      without(to, '--to');
+      return { kind: 'repair' };
     case 'new-epoch':
       without(from, '--from');
       without(to, '--to');

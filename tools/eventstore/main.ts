@@ -5,11 +5,12 @@ import { openGrpcDoor } from '../../embedded/grpc/server';
 import { acquireInstanceLock } from '../../embedded/instance-lock';
 import type { Config } from '../../src/config/config';
 import { loadConfig } from '../../src/config/load-config';
+import { startFailure } from '../../src/start-failure';
 import { assertNever } from '../../src/kernel/assert-never';
 import { eventStoreCommand, USAGE, WrongArguments, type EventStoreCommand } from './arguments';
 import { runCopy } from './copy/run-copy';
 import { reshard } from './reshard/reshard';
-import { backUp, beginEpoch, check } from './upkeep';
+import { backUp, beginEpoch, check, repair } from './upkeep';
 
 const PORT_DEFAULT = 2113;
 
@@ -69,6 +70,9 @@ async function run(command: EventStoreCommand): Promise<boolean> {
     case 'check':
       say(await check(command.from ?? eventsFolder()));
       return true;
+    case 'repair':
+      say(await repair(eventsFolder()));
+      return true;
     case 'reshard':
       return reshardStores(loadConfig(process.env), command.to, say);
     case 'newEpoch':
@@ -85,6 +89,8 @@ async function main(): Promise<void> {
 
 main().catch((error: unknown) => {
   const usage = error instanceof WrongArguments ? `\n\n${USAGE}` : '';
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}${usage}\n`);
-  process.exitCode = 1;
+  const failure = startFailure(error);
+  const reason = failure?.reason ?? (error instanceof Error ? error.message : String(error));
+  process.stderr.write(`${reason.trimStart()}${usage}\n`);
+  process.exitCode = failure?.exitCode ?? 1;
 });

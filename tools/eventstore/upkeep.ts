@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { join, resolve } from 'node:path';
-import { backupStore, checkStore, type OnChecked, type StoreContent } from '../../embedded/engine/backup';
+import { backupStore } from '../../embedded/engine/backup';
+import { checkStore, type OnChecked, type StoreContent } from '../../embedded/engine/check';
 import { EmbeddedEventStore } from '../../embedded/engine/event-store';
+import { repairStore } from '../../embedded/engine/repair';
 import type { Config } from '../../src/config/config';
 import { EsdbEventLog } from '../../src/infrastructure/event-log/esdb/esdb-event-log';
 import { ProgressBar } from './progress-bar';
@@ -18,6 +20,15 @@ export async function check(path: string): Promise<string> {
   const folder = resolve(path);
   const { events, head, epoch } = await withBar((onChecked) => checkStore(folder, onChecked));
   return `${folder} is whole: ${events} events up to position ${head}, epoch ${epoch}`;
+}
+
+/** @returns what to tell. @throws EngineError `corrupt`, InstanceRunning */
+export async function repair(path: string): Promise<string> {
+  const { events, head, epoch, kept } = await withBar((onChecked) => repairStore(path, onChecked));
+  return (
+    `made the index of ${path} anew from ${events} events up to position ${head}, epoch ${epoch}, and read it all; ` +
+    `the file that was there is ${kept}`
+  );
 }
 
 /** Of the store that a node with this configuration would use. @returns what to tell */
@@ -50,7 +61,9 @@ export async function beginEpoch(config: Config): Promise<string> {
   return `the event store begins the epoch ${epochs.join(', ')}; restart the nodes that use it`;
 }
 
-async function withBar(work: (onChecked: OnChecked) => Promise<StoreContent>): Promise<StoreContent> {
+async function withBar<Content extends StoreContent>(
+  work: (onChecked: OnChecked) => Promise<Content>,
+): Promise<Content> {
   let bar: ProgressBar | undefined;
   let whole = false;
   try {

@@ -1,7 +1,7 @@
 import type { EmbeddedEventStore } from '../../engine/event-store';
 import { compileFilter } from '../../engine/filter';
 import { EngineError } from '../../engine/errors';
-import { STREAM_NAME_BYTES_MAX } from '../../engine/record';
+import { objectionToName } from '../../engine/stream-name';
 import { groupDoesNotExist, groupExists, groupFailed } from '../errors';
 import { loadGroups, saveGroups, type StoredGroup } from './config';
 import { Group } from './group';
@@ -142,7 +142,7 @@ export class Groups {
     if (stream === ALL && startFrom !== 'end' && startFrom > Math.max(0, this.store.head)) {
       throw groupFailed(settings, 'The start position is beyond the end of the log.');
     }
-    if (Buffer.byteLength(checkpointStreamOf(groupKey(stream, group))) > STREAM_NAME_BYTES_MAX) {
+    if (objectionToName(checkpointStreamOf(groupKey(stream, group))) !== undefined) {
       throw groupFailed(settings, 'The names of stream and group are too long.');
     }
     try {
