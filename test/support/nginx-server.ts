@@ -11,9 +11,9 @@ import { freePort } from './server-process';
 const PROGRAM = process.env['NGINX'] ?? 'nginx';
 const isInstalled = spawnSync(PROGRAM, ['-v']).error === undefined;
 
-/** A suite that needs an nginx; without one it is named loudly. CI has none. */
+/** A suite that needs an nginx. In CI one that is missing is an error; elsewhere it is named loudly. */
 export function describeWithNginx(name: string, suite: () => void): void {
-  if (isInstalled) {
+  if (isInstalled || (process.env['CI'] ?? '') !== '') {
     describe(name, suite);
     return;
   }
