@@ -45,4 +45,11 @@ describe('npm run projections', () => {
       new RebuildLine('inbox').text({ events: 0, position: position(-1n), goal: position(-1n) }, 0),
     ).toContain('100 %');
   });
+
+  it('counts what lies in all shards', () => {
+    const position = { ...{ commit: 999n, prepare: 999n }, others: [{ commit: 499n, prepare: 499n }] };
+    const goal = { ...{ commit: 999n, prepare: 999n }, others: [{ commit: 2_999n, prepare: 2_999n }] };
+    const text = new RebuildLine('inbox').text({ events: 1_500, position, goal }, 10);
+    expect(text).toContain(' 37 % ');
+  });
 });

@@ -1,4 +1,5 @@
 import type { RebuildProgress } from '../../projections/rebuild/rebuild';
+import type { Position } from '../../src/kernel/position';
 import { duration } from '../import/progress-line';
 
 const BAR_WIDTH = 30;
@@ -30,8 +31,8 @@ export class RebuildLine {
 
   /** The share is by position: how many events there are, nobody has counted. */
   text({ events, position, goal }: RebuildProgress, seconds: number): string {
-    const all = Number(goal.commit) + 1;
-    const share = all <= 0 ? 1 : Math.min(1, Math.max(0, (Number(position.commit) + 1) / all));
+    const all = lengthTo(goal);
+    const share = all <= 0 ? 1 : Math.min(1, lengthTo(position) / all);
     const filled = Math.round(share * BAR_WIDTH);
     const bar = '█'.repeat(filled) + '░'.repeat(BAR_WIDTH - filled);
     const left = duration(share < TOLD_FROM ? Infinity : (seconds / share) * (1 - share));
@@ -39,3 +40,7 @@ export class RebuildLine {
     return `${this.name} ${bar} ${Math.floor(share * 100)} % · ${events} events · ${perSecond}/s · ${left} left`;
   }
 }
+
+/** From the beginnings of all shards; EventStoreDB counts bytes, the embedded engine events. */
+const lengthTo = ({ commit, others = [] }: Position): number =>
+  others.reduce((sum, place) => sum + Number(place.commit) + 1, Number(commit) + 1);
