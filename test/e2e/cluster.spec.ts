@@ -81,6 +81,14 @@ describeWithRedis(`three gateways, two projectors (${SOCKETS} sockets, ${RATE} m
     const { stdout } = await run(process.execPath, [cluster.program('tools', 'verify', 'main.js')], { env });
     expect(stdout).toContain(': 0 differences');
   };
+  /** Of all gateways: how many of their appends found that another node's had come first. */
+  const conflicts = async (): Promise<string> => {
+    const texts = await Promise.all(gateways.map(async ({ url }) => (await fetch(`${url}/metrics`)).text()));
+    const total = (name: string): number =>
+      texts.reduce((sum, text) => sum + Number(new RegExp(`^${name} (\\d+)`, 'm').exec(text)?.[1] ?? 0), 0);
+    const [refused, stored] = [total('parley_append_conflicts_total'), total('parley_appends_total')];
+    return `${stored} appends, ${refused} refused first because another node's had come before`;
+  };
   const holder = async (): Promise<string> => {
     const rows = await cluster.database.database.query<{ owner: string }>(
       `SELECT owner FROM read.leases WHERE name = 'live' AND expires_at > now() - interval '1 minute'`,
@@ -269,6 +277,7 @@ describeWithRedis(`three gateways, two projectors (${SOCKETS} sockets, ${RATE} m
       talking.talk(RATE);
       await sleep(STEADY_MS);
       tell(`before the roll: ${told(talking.deliveries)}`);
+      tell(`  ${await conflicts()}`);
       talking.deliveries = [];
       talking.moves = [];
       for (const watched of talking.devices) watched.lost = 0;
