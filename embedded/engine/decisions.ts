@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { TOMBSTONE_TYPE, type RecordedEvent } from './record';
 import type { RecentIds } from './recent-ids';
-import { metadataStreamOf, shortNameOf } from './stream-name';
+import { metadataStreamOf } from './stream-name';
 import { isSoftDeleted, METADATA_TYPE, SOFT_DELETED_JSON, type StreamState } from './stream-state';
 import { encodeEvent, type EncodedEvent, type Transaction } from './transaction';
 
@@ -26,7 +26,7 @@ export type AppendOutcome =
 export interface Knowledge {
   readonly recent: RecentIds;
   /** A stored event of an earlier transaction. */
-  read(position: number): RecordedEvent | undefined;
+  readonly read: (position: number) => RecordedEvent | undefined;
 }
 
 /**
@@ -46,7 +46,7 @@ export function decideAppend(
   const there = state !== undefined && head >= 0 && !isSoftDeleted(state);
   if (expected === 'any' || expected === 'streamExists') {
     if (expected === 'streamExists' && !there) return refused(there, head);
-    const repeat = repeatedRecently(transaction, knowledge.recent, stream, events);
+    const repeat = repeatedRecently(transaction, knowledge, stream, events);
     if (repeat !== undefined) return repeat === 'in part' ? refused(there, head) : repeat;
     return append(transaction, state, events);
   }
@@ -138,16 +138,15 @@ function mismatched(state: StreamState | undefined, expected: Expected): AppendO
 /** @returns undefined: the first of the events is not known, so this is no repetition */
 function repeatedRecently(
   transaction: Transaction,
-  recent: RecentIds,
+  { recent, read }: Knowledge,
   stream: string,
   events: readonly EncodedEvent[],
 ): AppendOutcome | 'in part' | undefined {
-  const shortName = shortNameOf(stream);
   const places = events.map(({ event }) => {
     const id = event.id.toLowerCase();
-    const [now, before] = [transaction.withId(id), recent.find(id)];
-    if (now !== undefined) return now.stream === stream ? now : undefined;
-    return before?.stream === shortName ? before : undefined;
+    const position = recent.find(id);
+    const recorded = transaction.withId(id) ?? (position === undefined ? undefined : read(position));
+    return recorded?.stream === stream ? recorded : undefined;
   });
   const [first, last] = [places[0], places.at(-1)];
   if (first === undefined) return undefined;

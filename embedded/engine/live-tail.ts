@@ -1,7 +1,11 @@
 import type { RecordedEvent } from './record';
 
-/** Events of the end of the log that are kept in memory for subscribers. */
-export const LIVE_EVENTS_MAX = 4_096;
+/**
+ * Events of the end of the log that are kept in memory for subscribers. Few: what is kept for longer than a
+ * round of the young generation's collection ends in the old one, whose collection holds everybody up. Who is
+ * further behind reads from the store.
+ */
+export const LIVE_EVENTS_MAX = 512;
 export const LIVE_BYTES_MAX = 16 * 1_048_576;
 
 /**

@@ -42,7 +42,3 @@ export function streamKey(stream: string): Buffer {
   if (name.length <= KEY_NAME_BYTES_MAX) return name;
   return Buffer.concat([LONG_NAME, createHash('sha256').update(name).digest()]);
 }
-
-/** A word for the stream, short where the name is long: for whoever remembers many of them. */
-export const shortNameOf = (stream: string): string =>
-  isLongName(stream) ? `\0${createHash('sha256').update(stream).digest('base64')}` : stream;
