@@ -162,6 +162,30 @@ describe('a conversation, from outside', () => {
     await a.close();
   });
 
+  it('lets a message disappear when its time is over, on devices, in history and in counts', async () => {
+    const [a, b] = [await device(ann), await device(bob)];
+    const id = await group(ann, bob);
+    const { status } = await call(node.url, 'PATCH', `/api/v1/conversations/${id}`, {
+      token: ann.token,
+      body: { settings: { disappearAfterSeconds: 1 } },
+    });
+    expect(status).toBe(200);
+    const target = (await send(a, { conversationId: id, content: text('read quickly') })).data['seq'];
+    const sent = await b.waitFor((f) => f.event === 'message.sent' && f.data['seq'] === target);
+    expect(sent.data['expiresAt']).toBe(
+      new Date(Date.parse(sent.data['at'] as string) + 1_000).toISOString(),
+    );
+    const gone = await b.waitFor((f) => f.event === 'message.deleted', 'the end of it');
+    expect(gone.data).toMatchObject({ target, by: '00000000-0000-0000-0000-000000000000' });
+    const seen = { token: bob.token };
+    const at = `minSeq=${Number(gone.data['seq'])}`;
+    const { body } = await call(node.url, 'GET', `/api/v1/conversations/${id}?${at}`, seen);
+    expect(body).toMatchObject({ unreadCount: 0 });
+    const page = await call(node.url, 'GET', `/api/v1/conversations/${id}/messages?${at}`, seen);
+    expect(page.body).toMatchObject({ items: [{ seq: target, content: null }] });
+    await Promise.all([a.close(), b.close()]);
+  });
+
   it('sends a removed member its removal and nothing after, in any way', async () => {
     const [a, b] = [await device(ann), await device(bob)];
     const id = await group(ann, bob);
