@@ -32,7 +32,7 @@ function announce(config: Config, node: RunningNode, startedAt: number): void {
   say(`  health        ${node.url}/health/ready    metrics at ${node.url}/metrics`);
   say(`  event store   ${node.places.eventStore}`);
   say(`  PostgreSQL    ${node.places.postgres}`);
-  if (config.roles.has('gateway')) say(`  Redis         ${node.places.redis}`);
+  if (config.roles.has('gateway') || config.roles.has('relay')) say(`  Redis         ${node.places.redis}`);
 }
 
 async function stop(node: RunningNode, tracing: Tracing | undefined, why: string | Error): Promise<void> {

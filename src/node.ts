@@ -1,7 +1,7 @@
 import type { AddressInfo } from 'node:net';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
-import pino from 'pino';
+import pino, { type Logger } from 'pino';
 import { AppModule } from './app.module';
 import { Executor } from './application/executor';
 import { TargetMessages } from './application/target-messages';
@@ -18,6 +18,7 @@ import { loggerOptions } from './observability/logging';
 import { Metrics } from './observability/metrics';
 import { openOperatorDoor } from './operator-door';
 import { NodeLogger } from './node-logger';
+import { Relay } from './relay';
 import { observeGatewayNode, observeNode, observeProjector } from './node-observation';
 import { openStores, type Stores } from './stores';
 
@@ -38,10 +39,11 @@ export async function startNode(config: Config): Promise<RunningNode> {
   metrics.collectProcess();
   const stores = await openStores(config, log, metrics);
   try {
-    if (!config.roles.has('gateway')) return await startWithoutDevices(config, stores, metrics);
+    if (!config.roles.has('gateway')) return await startWithoutDevices(config, stores, metrics, log);
     const app = await createApplication(config, stores, metrics);
     const observation = observeGatewayNode(app, stores);
     if (config.roles.has('projector')) stores.startProjector(observeProjector(metrics));
+    const relay = startRelay(config, stores, metrics, log);
     await app.listen(config.port, config.host);
     return {
       url: addressOf(app.getHttpServer().address() as AddressInfo),
@@ -51,6 +53,7 @@ export async function startNode(config: Config): Promise<RunningNode> {
         app.get(HealthChecks).drain();
         // Before anything else ends: whoever has not been sent away yet is served by all of the node.
         await app.get(Sockets).drain();
+        await relay?.stop();
         await observation.stop();
         await app.close();
         await stores.close();
@@ -63,15 +66,22 @@ export async function startNode(config: Config): Promise<RunningNode> {
 }
 
 /** A node that no device connects to; operators' probes do, on the same port. */
-async function startWithoutDevices(config: Config, stores: Stores, metrics: Metrics): Promise<RunningNode> {
+async function startWithoutDevices(
+  config: Config,
+  stores: Stores,
+  metrics: Metrics,
+  log: Logger,
+): Promise<RunningNode> {
   const health = new HealthChecks();
   const observation = observeNode(stores, health, metrics);
   const door = await openOperatorDoor(config, health, metrics);
   if (config.roles.has('projector')) stores.startProjector(observeProjector(metrics));
   const workers = workersOf(config, stores);
   if (config.roles.has('worker')) for (const worker of workers) worker.start();
+  const relay = startRelay(config, stores, metrics, log);
   const stop = async (): Promise<void> => {
     health.drain();
+    await relay?.stop();
     await observation.stop();
     await Promise.all(workers.map((worker) => worker.stop()));
     await stores.close();
@@ -98,6 +108,14 @@ function workersOf(config: Config, stores: Stores): readonly Pick<ExpiredMessage
       },
     },
   ];
+}
+
+function startRelay(config: Config, stores: Stores, metrics: Metrics, log: Logger): Relay | undefined {
+  const { eventLog, database, redis } = stores;
+  if (!config.roles.has('relay') || redis === undefined) return undefined;
+  const relay = new Relay({ config, eventLog, database, bus: redis.relay, metrics, log });
+  relay.start();
+  return relay;
 }
 
 async function createApplication(

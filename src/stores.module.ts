@@ -4,6 +4,7 @@ import { MessageIndex } from './application/ports/message-index';
 import { NodeNotices } from './application/ports/node-notices';
 import { EphemeralBus, PresenceStore } from './application/ports/presence';
 import { RateLimits } from './application/ports/rate-limits';
+import { RelayBus } from './application/ports/relay-bus';
 import { SocketDirectory } from './application/ports/socket-directory';
 import { ProjectionProgress } from './application/ports/projection-progress';
 import { ApplicationSettings } from './application/settings';
@@ -14,6 +15,7 @@ import { MemoryEphemeralBus } from './infrastructure/memory/memory-ephemeral-bus
 import { MemoryNodeNotices } from './infrastructure/memory/memory-node-notices';
 import { MemoryPresenceStore } from './infrastructure/memory/memory-presence-store';
 import { MemoryRateLimits } from './infrastructure/memory/memory-rate-limits';
+import { MemoryRelayBus } from './infrastructure/memory/memory-relay-bus';
 import { MemorySocketDirectory } from './infrastructure/memory/memory-socket-directory';
 import { PostgresCursorReads } from './infrastructure/postgres/cursor-reads';
 import { Database } from './infrastructure/postgres/database';
@@ -42,6 +44,7 @@ const among = (config: Config, redis: RedisPorts | undefined): Provider[] =>
         },
         { provide: NodeNotices, useClass: MemoryNodeNotices },
         { provide: RateLimits, useValue: new MemoryRateLimits() },
+        { provide: RelayBus, useValue: new MemoryRelayBus() },
       ]
     : [
         { provide: PresenceStore, useValue: redis.presence },
@@ -49,6 +52,7 @@ const among = (config: Config, redis: RedisPorts | undefined): Provider[] =>
         { provide: SocketDirectory, useValue: redis.directory },
         { provide: NodeNotices, useValue: redis.notices },
         { provide: RateLimits, useValue: redis.rates },
+        { provide: RelayBus, useValue: redis.relay },
       ];
 const READS = [
   { provide: InboxReads, useClass: PostgresInboxReads },

@@ -240,9 +240,10 @@ async function openEventLog(
   return { eventLog, place, source };
 }
 
-/** Only nodes that devices connect to have anything to tell each other. */
+/** Only nodes that devices connect to, and relays, have anything to tell each other. */
 function redisOf(config: Config, log: Logger, closers: Closer[]): RedisPorts | undefined {
-  if (config.redisUrl === undefined || !config.roles.has('gateway')) return undefined;
+  const isAmong = config.roles.has('gateway') || config.roles.has('relay');
+  if (config.redisUrl === undefined || !isAmong) return undefined;
   const redis = openRedis({
     url: config.redisUrl,
     socketsPerUserMax: config.limits.socketsPerUserMax,

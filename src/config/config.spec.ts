@@ -41,7 +41,7 @@ describe('configuration', () => {
   it.each([
     ['PORT', '70000', 'PORT must be a whole number from 0 to 65535, not "70000".'],
     ['PORT', '0x10', 'PORT must be a whole number from 0 to 65535, not "0x10".'],
-    ['ROLES', 'gateway,cook', 'ROLES must be one of gateway, projector, worker, not "gateway,cook".'],
+    ['ROLES', 'gateway,cook', 'ROLES must be one of gateway, projector, worker, relay, not "gateway,cook".'],
     ['RATE_LIMITS', 'no', 'RATE_LIMITS must be one of on, off, not "no".'],
     ['JWT_SECRET', 'short', 'JWT_SECRET must be at least 32 bytes long, not the value given.'],
     [
@@ -51,6 +51,12 @@ describe('configuration', () => {
     ],
   ])('stops on a wrong %s and names it', (name, value, sentence) => {
     expect(sentencesOf({ [name]: value })).toEqual([sentence]);
+  });
+
+  it('stops on a relay that nobody could hear', () => {
+    expect(sentencesOf({ ROLES: 'relay' })).toEqual([
+      'REDIS_URL must be set with the role relay: it is how a relay reaches the gateways.',
+    ]);
   });
 
   it('takes a Redis when all nodes have one key for tokens', () => {

@@ -1,7 +1,7 @@
 import type { AddressSet } from './address-set';
 import type { Limits } from '../protocol/limits';
 
-export type NodeRole = 'gateway' | 'projector' | 'worker';
+export type NodeRole = 'gateway' | 'projector' | 'worker' | 'relay';
 
 /** The whole configuration, parsed once from the environment at start and injected from there. */
 export interface Config {
@@ -19,6 +19,8 @@ export interface Config {
   /** undefined: presence and cross-node frames stay in this process. */
   readonly redisUrl: string | undefined;
   readonly roles: ReadonlySet<NodeRole>;
+  /** Events a second in one shard from which on a relay tells nodes of them; 0: never. */
+  readonly relayAbove: number;
   /** undefined: the embedded engine has no gRPC door. */
   readonly eventStoreGrpcPort: number | undefined;
   /** Where the door listens and by what it is protected; files are read when it opens. */

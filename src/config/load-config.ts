@@ -96,6 +96,9 @@ export function loadConfig(environment: Environment): Config {
   if (values.redisUrl !== undefined && values.jwtSecret === undefined) {
     problems.push('JWT_SECRET must be set with REDIS_URL: each node has to take the tokens of all.');
   }
+  if (values.roles?.has('relay') === true && values.redisUrl === undefined) {
+    problems.push('REDIS_URL must be set with the role relay: it is how a relay reaches the gateways.');
+  }
   if (values.eventStoreUrls !== undefined && values.eventStoreGrpcPort !== undefined) {
     problems.push(
       'EVENTSTORE_GRPC_PORT must be absent with EVENTSTORE_URL: there is no embedded engine to open.',
@@ -128,6 +131,7 @@ export function loadConfig(environment: Environment): Config {
     databaseUrl: values.databaseUrl,
     redisUrl: values.redisUrl,
     roles: known.roles,
+    relayAbove: known.relayAbove,
     eventStoreGrpcPort: values.eventStoreGrpcPort,
     eventStoreGrpcProtection: { host: grpcHost, certificateFile, keyFile, usersFile },
     ...peersOf(values),

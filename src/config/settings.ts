@@ -71,7 +71,9 @@ function seconds(min: number, max: number): (text: string) => number {
   return (text) => parse(text) * 1_000;
 }
 
-const ROLES: readonly NodeRole[] = ['gateway', 'projector', 'worker'];
+/** Those that one machine alone needs. */
+const ROLES_DEFAULT = 'gateway,projector,worker';
+const ROLES: readonly NodeRole[] = ['gateway', 'projector', 'worker', 'relay'];
 
 function roles(text: string): ReadonlySet<NodeRole> {
   return new Set(text.split(',').map((name) => oneOf(...ROLES)(name.trim())));
@@ -119,9 +121,15 @@ export const SETTINGS = {
   ),
   roles: setting(
     'ROLES',
-    ROLES.join(','),
-    'what this process does: any of gateway, projector, worker',
+    ROLES_DEFAULT,
+    'what this process does: any of gateway, projector, worker, relay',
     roles,
+  ),
+  relayAbove: setting(
+    'RELAY_ABOVE_EVENTS_PER_SECOND',
+    '2000',
+    'events a second in one shard from which on a relay reads them for all gateways; 0: never',
+    integer(0, 1_000_000),
   ),
   eventStoreGrpcPort: setting(
     'EVENTSTORE_GRPC_PORT',

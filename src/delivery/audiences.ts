@@ -7,7 +7,7 @@ import type { Recorded } from '../domain/conversation/events';
 import { fromSnapshot } from '../domain/conversation/snapshot';
 import { conversationStream, snapshotStream } from '../domain/conversation/streams';
 import { asOrdinal, asSeq, toRevision, toSeq, type ConversationId, type Seq } from '../kernel/ids';
-import { shardOf } from '../kernel/position';
+import { shardOf, type Position } from '../kernel/position';
 
 /** Members over all audiences that are kept: about 100 MB when every group is large. */
 export const AUDIENCE_MEMBERS_MAX = 1_000_000;
@@ -121,7 +121,8 @@ export class Audiences {
 export interface FeedEvent {
   readonly conversationId: ConversationId;
   readonly seq: Seq;
-  /** Of the log, from 0. */
+  readonly position: Position;
+  /** Of the log, from 0; that of the position. */
   readonly shard: number;
   readonly recorded: Recorded | undefined;
   /** Of what caused it, when that was traced. */
@@ -138,6 +139,7 @@ export function decode(conversationId: ConversationId, event: LogEvent): FeedEve
   return {
     conversationId,
     seq,
+    position: event.position,
     shard: shardOf(event.position),
     recorded,
     traceparent: typeof traceparent === 'string' ? traceparent : undefined,

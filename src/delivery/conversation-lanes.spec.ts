@@ -4,6 +4,7 @@ import type { Audience } from '../domain/conversation/audience';
 import { MemoryEventLog } from '../infrastructure/memory/memory-event-log';
 import { SystemClock } from '../kernel/clock';
 import { asMillis, asSeq, type ConversationId, type Seq } from '../kernel/ids';
+import { POSITION_START } from '../kernel/position';
 import { Metrics } from '../observability/metrics';
 import { Set as Members } from 'immutable';
 import { ActivityHints } from './activity-hints';
@@ -40,6 +41,7 @@ const eventOf = (conversation: number, seq: number): FeedEvent => ({
   traceparent: undefined,
   conversationId: conversationOf(conversation),
   seq: asSeq(seq),
+  position: POSITION_START,
   shard: 0,
   recorded: {
     conversationId: conversationOf(conversation),

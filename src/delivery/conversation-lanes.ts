@@ -150,8 +150,7 @@ export class ConversationLanes {
     if (after === undefined) return;
     this.audiences.set(after, event.shard);
     if (event.recorded !== undefined && !this.outlet.isIdle) {
-      const { recorded, traceparent } = event;
-      this.outlet.deliver(recorded, receivers(before, after, recorded), after, traceparent);
+      this.outlet.deliver(event.recorded, receivers(before, after, event.recorded), after, event);
     }
   }
 

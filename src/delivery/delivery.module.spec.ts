@@ -18,6 +18,8 @@ import { SignOuts } from './sign-outs';
 import { SocketControl } from '../application/ports/socket-control';
 import { CONFIG } from '../config/config';
 import { MemoryNodeNotices } from '../infrastructure/memory/memory-node-notices';
+import { MemoryRelayBus } from '../infrastructure/memory/memory-relay-bus';
+import { RelayBus } from '../application/ports/relay-bus';
 import { MemoryEventLog } from '../infrastructure/memory/memory-event-log';
 import { Clock, SystemClock } from '../kernel/clock';
 import { asSeq } from '../kernel/ids';
@@ -39,6 +41,7 @@ describe('DeliveryModule', () => {
       { provide: Clock, useValue: new SystemClock() },
       { provide: EventLog, useValue: log },
       { provide: NodeNotices, useValue: new MemoryNodeNotices() },
+      { provide: RelayBus, useValue: new MemoryRelayBus() },
       { provide: InboxReads, useValue: inbox },
       { provide: ProjectionProgress, useValue: new FoldedProgress(inbox) },
       { provide: Executor, useValue: world.executor },

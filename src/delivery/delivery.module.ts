@@ -18,6 +18,7 @@ import { GapReader } from './gap-reader';
 import { Hub } from './hub';
 import { ReceiptAggregator } from './receipts';
 import { ReceiptSummaries } from './receipt-summaries';
+import { RelayIntake } from './relay/intake';
 import { SignOuts } from './sign-outs';
 import { AwayDebts } from './sync-away';
 import { SyncDebts } from './sync-debts';
@@ -45,6 +46,7 @@ const RECEIPTS_DRAIN_MS = 3_000;
     Hub,
     ReceiptAggregator,
     ReceiptSummaries,
+    RelayIntake,
     SyncDebts,
     SyncFromLog,
     SyncInbox,
@@ -63,6 +65,7 @@ export class DeliveryModule
     private readonly receipts: ReceiptAggregator,
     private readonly debts: SyncDebts,
     private readonly awayDebts: AwayDebts,
+    private readonly relays: RelayIntake,
     private readonly health: HealthChecks,
   ) {}
 
@@ -73,6 +76,7 @@ export class DeliveryModule
         : { status: 'down', detail: 'the subscription to the log is being taken up again' },
     );
     this.probe.start();
+    this.relays.start();
     await Promise.race([this.feed.start(), sleep(FEED_START_WAIT_MS, undefined, { ref: false })]);
   }
 
@@ -85,6 +89,7 @@ export class DeliveryModule
   }
 
   async onApplicationShutdown(): Promise<void> {
+    this.relays.stop();
     await this.feed.stop();
   }
 }

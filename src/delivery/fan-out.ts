@@ -34,7 +34,12 @@ export class FanOut implements Outlet {
     return this.hub.size === 0;
   }
 
-  deliver(recorded: Recorded, receivers: Iterable<UserId>, audience: Audience, traceparent?: string): void {
+  deliver(
+    recorded: Recorded,
+    receivers: Iterable<UserId>,
+    audience: Audience,
+    { traceparent }: { readonly traceparent: string | undefined },
+  ): void {
     this.handOut(planned(recorded, receivers, audience, this.isConnected), traceparent);
   }
 

@@ -96,6 +96,8 @@ export class Feed {
   private subscribed = false;
   private lastItemAt: Millis | undefined;
   readonly relayed: RelayedShards;
+  /** Resolves when relays tell this node of everything for everybody who is connected now. */
+  covered: () => Promise<void> = () => Promise.resolve();
   /** Which shards the subscription is to follow has changed. */
   private isOutdated = false;
 

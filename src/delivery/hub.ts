@@ -22,8 +22,14 @@ export class Hub {
   private readonly byUser = new Map<UserId, Connection[]>();
   /** The sign-in (refresh-token family) each connection was authenticated by, so that ending it ends them. */
   private readonly signIns = new Map<Connection, string>();
+  private tellUser: (userId: UserId, isHere: boolean) => void = () => undefined;
 
   constructor(@Inject(CONFIG) private readonly config: Config) {}
+
+  /** Told of a user's first connection here, and of the end of the last. There is one listener. */
+  onUsers(listener: (userId: UserId, isHere: boolean) => void): void {
+    this.tellUser = listener;
+  }
 
   /** Number of connections. */
   get size(): number {
@@ -41,6 +47,7 @@ export class Hub {
     if (this.hasLater(connection)) return 'displaced';
     if (mine.length - replaced.length >= this.config.limits.socketsPerUserMax) return 'tooMany';
     this.byUser.set(connection.userId, [...mine.filter((other) => !replaced.includes(other)), connection]);
+    if (mine.length === 0) this.tellUser(connection.userId, true);
     this.signIns.set(connection, signInId);
     // Forgotten before they are closed: a close handler that unregisters must not find the newcomer.
     for (const older of replaced) this.signIns.delete(older);
@@ -52,8 +59,10 @@ export class Hub {
   unregister(connection: Connection): void {
     if (!this.signIns.delete(connection)) return;
     const rest = this.connectionsOf(connection.userId).filter((other) => other !== connection);
-    if (rest.length === 0) this.byUser.delete(connection.userId);
-    else this.byUser.set(connection.userId, rest);
+    if (rest.length === 0) {
+      this.byUser.delete(connection.userId);
+      this.tellUser(connection.userId, false);
+    } else this.byUser.set(connection.userId, rest);
   }
 
   /** Treat as frozen: the list is replaced, never changed, when connections come and go. */

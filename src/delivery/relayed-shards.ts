@@ -25,6 +25,10 @@ export class RelayedShards {
     return this.left.size === 0 ? undefined : this.where((shard) => !this.left.has(shard));
   }
 
+  get isAny(): boolean {
+    return this.left.size > 0;
+  }
+
   get areAll(): boolean {
     return this.left.size === this.shards;
   }

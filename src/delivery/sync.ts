@@ -124,6 +124,8 @@ export class SyncService {
     frameId: string | undefined,
     synced: Map<ConversationId, Seq>,
   ): Promise<Problem | Answered> {
+    // Noted before a relay knows of the device, it would promise more than is pushed.
+    if (this.feed.relayed.isAny) await this.feed.covered();
     const position = this.feed.position;
     if (position === undefined) return unavailable('This node has not reached the log yet.');
     const epoch = await this.log.epoch();

@@ -105,6 +105,38 @@ export class Metrics {
     'parley_feed_repairs_total',
     'Events that the subscription of this node left out, handed out from the log by a probe',
   );
+  readonly feedShards = this.gauge(
+    'parley_feed_shards',
+    'Shards of the log that this node follows, by source: log, by itself, or relay',
+    ['source'],
+  );
+  readonly relayEndings = this.counter(
+    'parley_relay_endings_total',
+    'Times this node went from a relay to the log itself; why: hole, silent, ended, overflow, uncovered or term',
+    ['why'],
+  );
+  readonly relayActive = this.gauge(
+    'parley_relay_active',
+    'Shards that this process relays just now, because they are above the configured rate',
+  );
+  readonly relayEvents = this.counter(
+    'parley_relay_events_total',
+    'Events of the log that this process has read as a relay',
+  );
+  readonly relayNodes = this.gauge(
+    'parley_relay_nodes',
+    'Nodes that this process relays to, over its shards',
+  );
+  readonly relayBatches = this.counter(
+    'parley_relay_batches_total',
+    'Batches of this relay to nodes; outcome: sent, or omitted, because there was too much',
+    ['outcome'],
+  );
+  readonly relayBytes = this.counter('parley_relay_bytes_total', 'Bytes of the batches that were sent');
+  readonly relayLagEvents = this.gauge(
+    'parley_relay_lag_events',
+    'Events read from the log by this relay and not yet handed to the batches of nodes',
+  );
   readonly outboundBytes = this.counter('parley_outbound_bytes_total', 'Bytes written to sockets');
   readonly slowConsumers = this.counter(
     'parley_slow_consumers_total',

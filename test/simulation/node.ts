@@ -23,6 +23,8 @@ import { Sockets } from '../../src/gateway/sockets';
 import { conversationOfStream } from '../../src/domain/conversation/streams';
 import { MemoryEphemeralBus } from '../../src/infrastructure/memory/memory-ephemeral-bus';
 import { MemoryNodeNotices } from '../../src/infrastructure/memory/memory-node-notices';
+import { MemoryRelayBus } from '../../src/infrastructure/memory/memory-relay-bus';
+import { RelayBus } from '../../src/application/ports/relay-bus';
 import { MemoryRateLimits } from '../../src/infrastructure/memory/memory-rate-limits';
 import { Clock } from '../../src/kernel/clock';
 import { asMillis, asUserId, type Millis } from '../../src/kernel/ids';
@@ -183,6 +185,7 @@ export class NodeProcess implements Listener {
       [LastSeenPrivacy, { hiding: () => Promise.resolve(new Set()) }],
       [EphemeralBus, new MemoryEphemeralBus()],
       [NodeNotices, new MemoryNodeNotices()],
+      [RelayBus, new MemoryRelayBus()],
       [RateLimits, new MemoryRateLimits(() => time.now)],
       [SocketDirectory, options.directory],
       [CommandBus, this.bus],

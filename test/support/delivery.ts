@@ -2,6 +2,7 @@ import type { Outcome } from '../../src/application/outcome';
 import { Executor } from '../../src/application/executor';
 import type { EventLog } from '../../src/application/ports/event-log';
 import { MessageIndex, type IndexLookup } from '../../src/application/ports/message-index';
+import type { RelayBus } from '../../src/application/ports/relay-bus';
 import type { Config } from '../../src/config/config';
 import { ActivityHints } from '../../src/delivery/activity-hints';
 import { Audiences } from '../../src/delivery/audiences';
@@ -12,6 +13,7 @@ import { Feed } from '../../src/delivery/feed';
 import { GapReader } from '../../src/delivery/gap-reader';
 import { Hub } from '../../src/delivery/hub';
 import { ReceiptSummaries } from '../../src/delivery/receipt-summaries';
+import { RelayIntake } from '../../src/delivery/relay/intake';
 import { SyncService } from '../../src/delivery/sync';
 import { AwayDebts } from '../../src/delivery/sync-away';
 import { SyncDebts } from '../../src/delivery/sync-debts';
@@ -162,6 +164,7 @@ export class DeliveryWorld {
   readonly summaries: ReceiptSummaries;
   readonly activity: ActivityHints;
   readonly lanes: ConversationLanes;
+  readonly fanOut: FanOut;
   readonly feed: Feed;
   readonly inbox: FoldedInbox;
   readonly debts: SyncDebts;
@@ -180,8 +183,8 @@ export class DeliveryWorld {
     this.audiences = new Audiences(log);
     this.summaries = new ReceiptSummaries(this.executor, this.hub);
     this.activity = new ActivityHints(this.hub);
-    const fanOut = new FanOut(this.hub, this.clock, this.metrics, this.summaries, this.activity);
-    this.lanes = new ConversationLanes(this.audiences, fanOut);
+    this.fanOut = new FanOut(this.hub, this.clock, this.metrics, this.summaries, this.activity);
+    this.lanes = new ConversationLanes(this.audiences, this.fanOut);
     this.feed = new Feed(log, this.executor, this.lanes, this.clock, this.metrics);
     this.inbox = new FoldedInbox(readLog);
     const reader = new GapReader(log);
@@ -200,6 +203,14 @@ export class DeliveryWorld {
       this.awayDebts,
       this.metrics,
     );
+  }
+
+  /** From now on the node also listens to relays. */
+  listen(bus: RelayBus): RelayIntake {
+    const { log, hub, feed, fanOut, executor, metrics } = this;
+    const intake = new RelayIntake(bus, log, hub, feed, fanOut, executor, metrics);
+    intake.start();
+    return intake;
   }
 
   connect(userId: UserId, device?: string): RecordingConnection {

@@ -24,6 +24,8 @@ import { ParleyWsAdapter } from '../../src/gateway/parley-ws.adapter';
 import { Sockets } from '../../src/gateway/sockets';
 import { MemoryEphemeralBus } from '../../src/infrastructure/memory/memory-ephemeral-bus';
 import { MemoryNodeNotices } from '../../src/infrastructure/memory/memory-node-notices';
+import { MemoryRelayBus } from '../../src/infrastructure/memory/memory-relay-bus';
+import { RelayBus } from '../../src/application/ports/relay-bus';
 import { MemoryRateLimits } from '../../src/infrastructure/memory/memory-rate-limits';
 import { MemorySocketDirectory } from '../../src/infrastructure/memory/memory-socket-directory';
 import { MemoryPresenceStore } from '../../src/infrastructure/memory/memory-presence-store';
@@ -144,6 +146,7 @@ export async function startGateway(options: HarnessOptions = {}): Promise<Gatewa
     { provide: LastSeenPrivacy, useValue: { hiding: () => Promise.resolve(backstage.hidingLastSeen) } },
     { provide: EphemeralBus, useClass: MemoryEphemeralBus },
     { provide: NodeNotices, useClass: MemoryNodeNotices },
+    { provide: RelayBus, useFactory: () => new MemoryRelayBus() },
     { provide: RateLimits, useValue: new MemoryRateLimits() },
     {
       provide: SocketDirectory,

@@ -71,6 +71,11 @@ export class Lease {
     }
   }
 
+  /** Higher than that of whoever had it before; counts from 1 again when the table was dropped. */
+  get term(): number {
+    return Number(this.token);
+  }
+
   /** Rejects when it cannot be told whether the lease is still ours; the fence decides. */
   async renew(): Promise<void> {
     // Whoever took over from a holder that hung could not have the lock then; perhaps now.

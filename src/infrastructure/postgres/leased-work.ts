@@ -15,8 +15,11 @@ export interface LeasedWorkOptions {
   readonly name: string;
   /** Who holds the lease, for people who look at the table. */
   readonly owner: string;
-  /** Does the work again and again until `signal` aborts; every transaction that writes begins with the fence. */
-  readonly work: (fence: Fence, signal: AbortSignal) => Promise<void>;
+  /**
+   * Does the work again and again until `signal` aborts; every transaction that writes begins with the fence. What is
+   * told to others carries the term, which is higher than that of whoever worked before.
+   */
+  readonly work: (fence: Fence, signal: AbortSignal, term: number) => Promise<void>;
   readonly warn: (message: string) => void;
 }
 
@@ -60,7 +63,7 @@ export class LeasedWork {
     const signal = AbortSignal.any([this.stopping.signal, lease.lost, over.signal]);
     const renewing = this.keepRenewing(lease, signal);
     try {
-      await this.options.work((client) => lease.check(client), signal);
+      await this.options.work((client) => lease.check(client), signal, lease.term);
     } finally {
       over.abort();
       await renewing;

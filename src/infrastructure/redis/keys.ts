@@ -49,3 +49,10 @@ export const beaconChannels = (node: string, isCluster: boolean): readonly strin
 ];
 /** A channel: what all nodes are told. */
 export const everyNodeChannel = `${PREFIX}:{n:all}:mail`;
+
+/** A channel: what relays tell one node. */
+export const nodeRelayChannel = (node: string): string => `${PREFIX}:{n:${node}}:relay`;
+/** A channel: relays that have something to tell. */
+export const everyNodeRelayChannel = `${PREFIX}:{n:all}:relay`;
+/** A channel: what nodes tell the relay of one shard. */
+export const shardRelayChannel = (shard: number): string => `${PREFIX}:{s:${shard}}:relay`;

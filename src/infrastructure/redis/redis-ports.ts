@@ -7,6 +7,7 @@ import { RedisLink, type LinkLog } from './redis-link';
 import { RedisNodeNotices } from './redis-node-notices';
 import { RedisPresenceStore } from './redis-presence-store';
 import { RedisRateLimits } from './redis-rate-limits';
+import { RedisRelayBus } from './redis-relay-bus';
 import { RedisSocketDirectory } from './redis-socket-directory';
 
 export interface RedisPorts {
@@ -17,6 +18,7 @@ export interface RedisPorts {
   readonly directory: RedisSocketDirectory;
   readonly notices: RedisNodeNotices;
   readonly rates: RedisRateLimits;
+  readonly relay: RedisRelayBus;
   close(): void;
 }
 
@@ -53,6 +55,7 @@ export function openRedis({ url, socketsPerUserMax, log, shiftMs = () => 0 }: Re
     directory,
     notices: new RedisNodeNotices(mail),
     rates,
+    relay: new RedisRelayBus(mail.node, channels),
     close: () => {
       presence.close();
       directory.close();

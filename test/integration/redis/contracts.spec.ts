@@ -1,6 +1,7 @@
 import { Logger } from '@nestjs/common';
 import { ephemeralBusContract, presenceContract } from '../../contracts/presence.contract';
 import { rateLimitsContract } from '../../contracts/rate-limits.contract';
+import { relayBusContract } from '../../contracts/relay-bus.contract';
 import { SOCKETS_MAX, socketDirectoryContract } from '../../contracts/socket-directory.contract';
 import { redisNode } from '../../support/redis-ports';
 import { describeWithRedis, RedisServer, RedisServerCluster } from '../../support/redis-server';
@@ -59,5 +60,20 @@ describe.each(SERVERS)('redis, %s', (mode, start) => {
     ephemeralBusContract(`redis, ${mode}`, open);
     rateLimitsContract(`redis, ${mode}`, atOnce);
     socketDirectoryContract(`redis, ${mode}`, atOnce);
+    relayBusContract(`redis, ${mode}`, async () => {
+      const [relay, one, two] = await Promise.all([1, 2, 3].map(() => redisNode(server.url, SOCKETS_MAX)));
+      if (relay === undefined || one === undefined || two === undefined) throw new Error('three were opened');
+      return {
+        relay: relay.relay,
+        nodes: [one.relay, two.relay],
+        settled: async () => {
+          for (const { channels } of [relay, one, two]) await channels.settled();
+        },
+        close: () => {
+          for (const node of [relay, one, two]) node.close();
+          return Promise.resolve();
+        },
+      };
+    });
   });
 });
