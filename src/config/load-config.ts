@@ -81,6 +81,15 @@ const peersOf = ({
   tracingCallers: tracingCallers ?? NOBODY,
 });
 
+function problemsOfRedis({ redisUrl, jwtSecret, roles }: Values): readonly string[] {
+  if (redisUrl !== undefined && jwtSecret === undefined) {
+    return ['JWT_SECRET must be set with REDIS_URL: each node has to take the tokens of all.'];
+  }
+  return redisUrl === undefined && roles?.has('relay') === true
+    ? ['REDIS_URL must be set with the role relay: it is how a relay reaches the gateways.']
+    : [];
+}
+
 /**
  * Reads and validates the whole environment once.
  * @throws ConfigurationError naming every variable that is wrong
@@ -93,12 +102,7 @@ export function loadConfig(environment: Environment): Config {
       readSetting<unknown>(setting, environment, problems),
     ]),
   ) as Values;
-  if (values.redisUrl !== undefined && values.jwtSecret === undefined) {
-    problems.push('JWT_SECRET must be set with REDIS_URL: each node has to take the tokens of all.');
-  }
-  if (values.roles?.has('relay') === true && values.redisUrl === undefined) {
-    problems.push('REDIS_URL must be set with the role relay: it is how a relay reaches the gateways.');
-  }
+  problems.push(...problemsOfRedis(values));
   if (values.eventStoreUrls !== undefined && values.eventStoreGrpcPort !== undefined) {
     problems.push(
       'EVENTSTORE_GRPC_PORT must be absent with EVENTSTORE_URL: there is no embedded engine to open.',

@@ -73,7 +73,9 @@ describe('a relay and two nodes', () => {
     (await node.metrics.feedShards.get()).values.find(({ value }) => value === 1)?.labels.source;
   const endingsOf = async (node: DeliveryWorld): Promise<unknown[]> =>
     (await node.metrics.relayEndings.get()).values.map(({ labels }) => labels.why);
-  const settle = (): Promise<void[]> => Promise.all(nodes.map((node) => node.settle()));
+  const settle = async (): Promise<void> => {
+    for (const node of nodes) await node.settle();
+  };
   const seqs = async (id: ConversationId): Promise<number[]> =>
     (await (nodes[0] as DeliveryWorld).recorded(id)).map(({ seq }) => seq);
 
