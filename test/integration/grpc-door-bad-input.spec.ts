@@ -124,6 +124,28 @@ describe('what the gRPC door makes of bad input', () => {
     });
   });
 
+  it('the longest names of a stream and of a group of it are names, and one byte more is not', async () => {
+    const [stream, group] = ['s'.repeat(4_096), 'g'.repeat(987)];
+    await client.appendToStream(stream, said());
+    await expect(client.appendToStream(`${stream}s`, said())).rejects.toThrow(/at most 4096 bytes/);
+    const from = settings({ startFrom: START });
+    await expect(client.createPersistentSubscriptionToStream(stream, `${group}g`, from)).rejects.toThrow(
+      PersistentSubscriptionFailedError,
+    );
+    await client.createPersistentSubscriptionToStream(stream, group, from);
+    const consumer = taker(client.subscribeToPersistentSubscriptionToStream(stream, group));
+    const [message] = await consumer.take(1);
+    expect(message?.event?.streamId).toBe(stream);
+    if (message !== undefined) await consumer.subscription.nack('park', 'to see its stream', message);
+    await door.until(
+      async () => (await door.store.readStream(parkedOf(stream, group), { limit: 1 })).kind === 'events',
+    );
+    await consumer.subscription.unsubscribe();
+    expect(await count(client.readStream(stream))).toBe(1);
+    await client.deleteStream(stream);
+    await expect(count(client.readStream(stream))).rejects.toThrow(StreamNotFoundError);
+  });
+
   it('a stream nobody ever wrote to is not found', async () => {
     await expect(count(client.readStream('nowhere'))).rejects.toThrow(StreamNotFoundError);
     expect(await client.getStreamMetadata('nowhere')).toEqual({ streamName: 'nowhere' });
@@ -193,6 +215,9 @@ describe('what the gRPC door makes of bad input', () => {
     raw.close();
   });
 });
+
+const parkedOf = (stream: string, group: string): string =>
+  `$persistentsubscription-${stream}::${group}-parked`;
 
 describe('many subscriptions', () => {
   const SUBSCRIPTIONS = Number(process.env['SUBSCRIPTIONS'] ?? 1_000);

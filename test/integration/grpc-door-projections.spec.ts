@@ -66,6 +66,19 @@ describe('projections by the gRPC door', () => {
     expect((linked[0]?.link?.metadata as { $causedBy?: string }).$causedBy).toBe(linked[0]?.event?.id);
   });
 
+  it('link what has long names, and are not stopped by one that no stream can have', async () => {
+    for (const name of ['$by_category', '$by_event_type', '$by_correlation_id'])
+      await client.enableProjection(name);
+    const [category, type] = ['c'.repeat(4_000), 't'.repeat(1_024)];
+    await client.appendToStream(`${category}-1`, [
+      said({}, type, { $correlationId: 'x'.repeat(6_000) }),
+      said({}, type, { $correlationId: 'c1' }),
+    ]);
+    expect(await until(`$ce-${category}`, 2)).toEqual([`0@${category}-1`, `1@${category}-1`]);
+    expect(await until(`$et-${type}`, 2)).toHaveLength(2);
+    expect(await until('$bc-c1', 1)).toEqual([`1@${category}-1`]);
+  });
+
   it('run programs: fold states, link and emit', async () => {
     const query = `
       fromCategory('room').partitionBy((event) => event.data.by).when({
