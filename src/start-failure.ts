@@ -2,6 +2,7 @@ import { EngineError } from '../embedded/engine/errors';
 import { InstanceRunning } from '../embedded/instance-lock';
 import { ConfigurationError } from './config/load-config';
 import { OtherShards } from './infrastructure/event-log/sharded/arrangement';
+import { OlderLog } from './infrastructure/postgres/source-log';
 
 /** Exit codes of a start that failed, after sysexits.h; 1 is everything else. */
 const EXIT_DATA = 65;
@@ -23,6 +24,7 @@ export function startFailure(error: unknown): StartFailure | undefined {
     };
   if (error instanceof OtherShards) return { reason: ` ${error.message}.`, exitCode: EXIT_CONFIGURATION };
   if (error instanceof InstanceRunning) return { reason: ` ${error.message}.`, exitCode: 1 };
+  if (error instanceof OlderLog) return { reason: ` ${error.message}.`, exitCode: EXIT_DATA };
   if (!(error instanceof EngineError)) return undefined;
   const isData = error.kind === 'corrupt' || error.kind === 'newerFormat';
   return { reason: ` ${error.message}`, exitCode: isData ? EXIT_DATA : EXIT_IO };

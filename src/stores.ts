@@ -20,6 +20,7 @@ import { checkAlone } from './infrastructure/event-log/sharded/arrangement';
 import { Database } from './infrastructure/postgres/database';
 import { areSources } from './infrastructure/postgres/source-log';
 import { migrate } from './infrastructure/postgres/migrate';
+import { refuseOlderLog } from './infrastructure/postgres/source-log';
 import { PostgresProjectionProgress } from './infrastructure/postgres/projection-progress';
 import { openRedis, type RedisPorts } from './infrastructure/redis/redis-ports';
 import { SystemClock } from './kernel/clock';
@@ -126,6 +127,7 @@ async function open(
     source.end();
   });
   await source.settled();
+  if (config.eventStoreUrls === undefined) await refuseOlderLog(database, await eventLog.head());
   const opened = (progress = new PostgresProjectionProgress(database, {
     group: LIVE_GROUP,
     projections: LIVE_PROJECTIONS.map(({ name }) => name),

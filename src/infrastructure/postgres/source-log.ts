@@ -1,6 +1,7 @@
 import type { EventLog } from '../../application/ports/event-log';
 import { conversationStream } from '../../domain/conversation/streams';
 import { asConversationId } from '../../kernel/ids';
+import { formatPosition, hasPassed, parsePosition, type Position } from '../../kernel/position';
 import type { Database, Queryable } from './database';
 import { MIGRATION_LOCK, readModelDefinitions } from './migrate';
 
@@ -41,6 +42,25 @@ export async function areSources(database: Queryable, numberings: readonly strin
   const rows = await database.query<{ numbering: string }>('SELECT numbering FROM read.source');
   const known = rows[0]?.numbering.split(' ');
   return known !== undefined && numberings.every((one) => known.includes(one));
+}
+
+/** An older copy of the log was put in place, and nobody was told. */
+export class OlderLog extends Error {
+  override readonly name = 'OlderLog';
+}
+
+/**
+ * For a log whose end is known exactly: that of the embedded engine. A server's last place may lie behind its last event.
+ * @throws OlderLog when the read models have read more than there is: they would skip what is written up to there
+ */
+export async function refuseOlderLog(database: Queryable, end: Position): Promise<void> {
+  const rows = await database.query<{ position: string }>('SELECT position FROM read.checkpoints');
+  const ahead = rows.find(({ position }) => !hasPassed(end, parsePosition(position)));
+  if (ahead === undefined) return;
+  throw new OlderLog(
+    `the event log ends at position ${formatPosition(end)}, and the read models have read it up to ${ahead.position}: ` +
+      'an older copy of it was put in place. `npm run eventstore -- new-epoch` has devices and read models begin anew; then start again',
+  );
 }
 
 async function bind(
