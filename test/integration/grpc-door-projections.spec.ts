@@ -181,6 +181,8 @@ describe('projections by the gRPC door', () => {
   });
 });
 
+const PATIENCE_MS = 40_000;
+
 describe('a projection that wrote and did not come to remember it', () => {
   const OUTPUTS = 400;
   const SOURCES = 30;
@@ -222,9 +224,11 @@ describe('a projection that wrote and did not come to remember it', () => {
     const door = await openGrpcDoor(store, { port: 0, warn: () => undefined });
     const client = EventStoreDBClient.connectionString(`esdb://127.0.0.1:${door.port}?tls=false`);
     await work(client);
+    const deadline = Date.now() + PATIENCE_MS;
     for (;;) {
       const { projectionStatus, position } = await client.getProjectionStatus('p');
       if (projectionStatus !== 'Running') throw new Error(projectionStatus);
+      if (Date.now() > deadline) throw new Error(`it came to ${position} of ${upTo}`);
       if (Number(/^C:(\d+)/.exec(position)?.[1] ?? -1) >= upTo) break;
       await pause(20);
     }
