@@ -44,8 +44,16 @@ describe('docker-compose.yml', () => {
   it('has the servers and the nodes of a whole installation', () => {
     expect(services.map(([name]) => name).sort()).toEqual(
       [
-        ...['balancer', 'gateway-1', 'gateway-2', 'projector', 'worker', 'postgres', 'redis', 'eventstore'],
-        ...['eventstore-1', 'eventstore-2', 'eventstore-3', 'eventstore-setup', 'prometheus', 'grafana'],
+        ...['balancer', 'gateway-1', 'gateway-2', 'projector', 'worker', 'relay', 'postgres', 'redis'],
+        ...[
+          'eventstore',
+          'eventstore-1',
+          'eventstore-2',
+          'eventstore-3',
+          'eventstore-setup',
+          'prometheus',
+          'grafana',
+        ],
       ].sort(),
     );
     expect(OURS.map(([, { environment }]) => environment?.['ROLES'])).toEqual([
@@ -53,7 +61,9 @@ describe('docker-compose.yml', () => {
       'gateway',
       'projector',
       'worker',
+      'relay',
     ]);
+    expect(compose.services['relay']?.profiles).toEqual(['relay']);
     const inProfile = services
       .filter(([, { profiles }]) => profiles?.includes('cluster'))
       .map(([name]) => name);
@@ -225,10 +235,17 @@ describe('deploy/', () => {
 
   it('scrapes every node of ours, and provisions what Compose mounts', () => {
     const { scrape_configs } = parse(readText('deploy', 'prometheus', 'prometheus.yml')) as {
-      scrape_configs: { job_name: string; static_configs: { targets: string[] }[] }[];
+      scrape_configs: {
+        job_name: string;
+        static_configs: { targets: string[] }[];
+        dns_sd_configs?: { names: string[]; port: number }[];
+      }[];
     };
+    const always = OURS.filter(([, { profiles }]) => profiles === undefined).map(([name]) => name);
+    const inProfiles = OURS.map(([name]) => name).filter((name) => !always.includes(name));
     const parley = scrape_configs.find(({ job_name }) => job_name === 'parley');
-    expect(parley?.static_configs[0]?.targets).toEqual(OURS.map(([name]) => `${name}:3000`));
+    expect(parley?.static_configs[0]?.targets).toEqual(always.map((name) => `${name}:3000`));
+    expect(parley?.dns_sd_configs?.[0]).toMatchObject({ names: inProfiles, port: 3000 });
     const provider = readText('deploy', 'grafana', 'provisioning', 'dashboards', 'parley.yml');
     expect(provider).toContain('/etc/grafana/dashboards');
   });

@@ -124,6 +124,7 @@ export const randomKills = (topology: Topology, minutes: number): Scenario => ({
   name: `random-kills-${topology}`,
   what: 'random kills, pauses and cuts under load',
   topology,
+  ...(topology === 'fleet' ? { relays: 2 } : {}),
   people: 5,
   rooms: 3,
   perSecond: 40,

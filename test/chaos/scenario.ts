@@ -28,6 +28,8 @@ export interface Scenario {
   readonly wrapper?: readonly string[];
   /** Messages a second from the whole crowd; 0: the scenario talks by itself. Default 40. */
   readonly perSecond?: number;
+  /** Of a fleet: processes with the role `relay`, to which any event is enough to relay; default 0. */
+  readonly relays?: number;
   readonly people?: number;
   readonly rooms?: number;
   play(stage: Stage): Promise<void>;

@@ -4,6 +4,14 @@ import { promisify } from 'node:util';
 import { validateServerFrame } from '../support/contract-validator';
 import { Cluster, portOf } from '../support/cluster';
 import { ClusterCrowd, type Delivery } from '../support/cluster-crowd';
+import {
+  areRelayed,
+  clusterDelivery,
+  costOfEvents,
+  RELAY_MS_MAX,
+  relayedShards,
+  talkUntilRelayed,
+} from '../support/cluster-delivery';
 import { RawDevice, type Frame } from '../support/raw-device';
 import { MachineUse } from '../support/machine-use';
 import { describeWithRedis } from '../support/redis-server';
@@ -34,6 +42,10 @@ const STEADY_MS = 8_000;
 const HINT_AGAIN_MS = 200;
 /** A node tells Redis its sockets again at once when it is back, and a lost subscription within ten seconds. */
 const DEAF_MS_MAX = 60_000;
+/** Any event at all is enough to relay. */
+const RELAYING = { RELAY_ABOVE_EVENTS_PER_SECOND: '1' };
+/** Longer than a lease: another relay takes over. */
+const RELAY_STOPPED_MS = 12_000;
 const run = promisify(execFile);
 const tell = (text: string): void => {
   process.stderr.write(`${text}\n`);
@@ -53,6 +65,7 @@ describeWithRedis(`three gateways, two projectors (${SOCKETS} sockets, ${RATE} m
   let cluster: Cluster;
   let gateways: ServerProcess[];
   let projectors: ServerProcess[];
+  let relays: ServerProcess[] = [];
   let crowd: ClusterCrowd | undefined;
 
   beforeAll(async () => {
@@ -209,111 +222,173 @@ describeWithRedis(`three gateways, two projectors (${SOCKETS} sockets, ${RATE} m
     });
   });
 
-  inLongForm(
-    'goes on with the other projector after kill -9 and SIGSTOP of the first, and writes nothing twice',
-    async () => {
-      const talking = await gather();
-      talking.talk(RATE);
-      const progress = async (): Promise<string> => {
-        const rows = await cluster.database.database.query<{ position: string }>(
-          'SELECT min(commit_position)::text AS position FROM read.checkpoints',
-        );
-        return rows[0]?.position ?? '';
-      };
-      const takesOver = async (what: string, first: ServerProcess, msMax: number): Promise<void> => {
-        const startedAt = performance.now();
-        await eventually('another holder', async () => (await projectorWithLease()) !== first);
-        const before = await progress();
-        await eventually('progress', async () => (await progress()) !== before);
-        const tookMs = performance.now() - startedAt;
-        tell(`${what}: the standby projected after ${seconds(tookMs)} s`);
-        expect(tookMs).toBeLessThan(msMax);
-      };
-      const killed = await projectorWithLease();
-      await cluster.kill(killed);
-      await takesOver('kill -9', killed, AFTER_KILL_MS_MAX);
-      projectors = projectors.filter((one) => one !== killed);
-      const stopped = await projectorWithLease();
-      projectors.push(await cluster.node('projector,worker'));
-      stopped.signal('SIGSTOP');
-      await takesOver('SIGSTOP', stopped, AFTER_STOP_MS_MAX);
-      stopped.signal('SIGCONT');
-      await sleep(1_000);
-      expect(await projectorWithLease()).not.toBe(stopped);
-      await talking.settle();
-      await talking.check();
-      await verify();
-    },
-    PATIENCE_MS,
-  );
+  clusterDelivery('from the log', () => gateways);
 
-  inLongForm(
-    'loses and doubles nothing while gateways are killed and redis is flushed and killed',
-    async () => {
-      const talking = await gather();
-      talking.talk(RATE);
-      for (let round = 0; round < ROUNDS; round++) {
-        await sleep(1_000);
-        const victim = gateways[Math.floor(Math.random() * gateways.length)] as ServerProcess;
-        await cluster.kill(victim);
-        gateways = gateways.filter((one) => one !== victim);
-        await cluster.redis.command('FLUSHALL');
-        gateways.push(await cluster.node('gateway'));
-        await cluster.redis.kill();
-        await sleep(500);
-        await cluster.redis.run();
-      }
-      await talking.settle();
-      tell(`${await talking.check()} messages over ${ROUNDS} kills of a gateway and of redis`);
-      await verify();
-    },
-    PATIENCE_MS,
-  );
-
-  inLongForm(
-    'is restarted whole under load: nothing lost or doubled, each device reconnects once',
-    async () => {
-      const talking = await gather();
-      talking.talk(RATE);
-      await sleep(STEADY_MS);
-      tell(`before the roll: ${told(talking.deliveries)}`);
-      tell(`  ${await conflicts()}`);
-      talking.deliveries = [];
-      talking.moves = [];
-      for (const watched of talking.devices) watched.lost = 0;
-      const use = new MachineUse();
-      const startedAt = performance.now();
-      const old = gateways;
-      gateways = [];
-      for (const gateway of old) {
-        gateways.push(await cluster.node('gateway'));
-        // With the first new one up, whoever has to move moves to a new one.
-        for (const one of old) cluster.balancer.retire(portOf(one));
-        expect(await cluster.drain(gateway)).toBe(0);
-      }
-      for (const projector of projectors.splice(0, 2)) {
+  /** Wherever the gateways have it from. */
+  const underLoad = (): void => {
+    inLongForm(
+      'costs a gateway that nobody is connected to',
+      async () => {
+        const bystander = await cluster.node('gateway');
+        await sleep(STEADY_MS);
+        const micros = await costOfEvents(bystander, gateways[0] as ServerProcess);
+        const source = (await relayedShards(bystander)) > 0 ? 'a relay' : 'the log';
+        tell(`an event from ${source} costs ${micros.toFixed(1)} µs of CPU where it concerns nobody`);
+        await cluster.kill(bystander);
+      },
+      PATIENCE_MS,
+    );
+    inLongForm(
+      'goes on with the other projector after kill -9 and SIGSTOP of the first, and writes nothing twice',
+      async () => {
+        const talking = await gather();
+        talking.talk(RATE);
+        const progress = async (): Promise<string> => {
+          const rows = await cluster.database.database.query<{ position: string }>(
+            'SELECT min(commit_position)::text AS position FROM read.checkpoints',
+          );
+          return rows[0]?.position ?? '';
+        };
+        const takesOver = async (what: string, first: ServerProcess, msMax: number): Promise<void> => {
+          const startedAt = performance.now();
+          await eventually('another holder', async () => (await projectorWithLease()) !== first);
+          const before = await progress();
+          await eventually('progress', async () => (await progress()) !== before);
+          const tookMs = performance.now() - startedAt;
+          tell(`${what}: the standby projected after ${seconds(tookMs)} s`);
+          expect(tookMs).toBeLessThan(msMax);
+        };
+        const killed = await projectorWithLease();
+        await cluster.kill(killed);
+        await takesOver('kill -9', killed, AFTER_KILL_MS_MAX);
+        projectors = projectors.filter((one) => one !== killed);
+        const stopped = await projectorWithLease();
         projectors.push(await cluster.node('projector,worker'));
-        expect(await cluster.drain(projector)).toBe(0);
-      }
-      const rolledMs = performance.now() - startedAt;
-      const used = use.told();
-      await talking.settle();
-      const messages = await talking.check();
-      tell(
-        `during the roll of ${seconds(rolledMs)} s (${messages} messages in all): ${told(talking.deliveries)}`,
-      );
-      for (const circumstance of ['both there', 'sender away', 'receiver away'] as const) {
-        const some = talking.deliveries.filter((one) => one.circumstance === circumstance);
-        tell(`  ${circumstance}: ${told(some)}`);
-      }
-      const { moves } = talking;
-      tell(`  ${used}`);
-      tell(`  ${moves.length} moves: away ${shares(moves.map((move) => move.awayMs))}`);
-      tell(`  then catching up ${shares(moves.map((move) => move.catchUpMs))}`);
-      const reconnects = talking.devices.map(({ lost }) => lost);
-      expect(reconnects).toEqual(reconnects.map(() => 1));
-      await verify();
-    },
-    PATIENCE_MS,
-  );
+        stopped.signal('SIGSTOP');
+        await takesOver('SIGSTOP', stopped, AFTER_STOP_MS_MAX);
+        stopped.signal('SIGCONT');
+        await sleep(1_000);
+        expect(await projectorWithLease()).not.toBe(stopped);
+        await talking.settle();
+        await talking.check();
+        await verify();
+      },
+      PATIENCE_MS,
+    );
+
+    inLongForm(
+      'loses and doubles nothing while gateways are killed and redis is flushed and killed',
+      async () => {
+        const talking = await gather();
+        talking.talk(RATE);
+        for (let round = 0; round < ROUNDS; round++) {
+          await sleep(1_000);
+          const victim = gateways[Math.floor(Math.random() * gateways.length)] as ServerProcess;
+          await cluster.kill(victim);
+          gateways = gateways.filter((one) => one !== victim);
+          await cluster.redis.command('FLUSHALL');
+          gateways.push(await cluster.node('gateway'));
+          await cluster.redis.kill();
+          await sleep(500);
+          await cluster.redis.run();
+        }
+        await talking.settle();
+        tell(`${await talking.check()} messages over ${ROUNDS} kills of a gateway and of redis`);
+        await verify();
+      },
+      PATIENCE_MS,
+    );
+
+    inLongForm(
+      'is restarted whole under load: nothing lost or doubled, each device reconnects once',
+      async () => {
+        const talking = await gather();
+        talking.talk(RATE);
+        await sleep(STEADY_MS);
+        tell(`before the roll: ${told(talking.deliveries)}`);
+        tell(`  ${await conflicts()}`);
+        talking.deliveries = [];
+        talking.moves = [];
+        for (const watched of talking.devices) watched.lost = 0;
+        const use = new MachineUse();
+        const startedAt = performance.now();
+        const old = gateways;
+        gateways = [];
+        for (const gateway of old) {
+          gateways.push(await cluster.node('gateway'));
+          // With the first new one up, whoever has to move moves to a new one.
+          for (const one of old) cluster.balancer.retire(portOf(one));
+          expect(await cluster.drain(gateway)).toBe(0);
+        }
+        for (const projector of projectors.splice(0, 2)) {
+          projectors.push(await cluster.node('projector,worker'));
+          expect(await cluster.drain(projector)).toBe(0);
+        }
+        const rolledMs = performance.now() - startedAt;
+        const used = use.told();
+        await talking.settle();
+        const messages = await talking.check();
+        tell(
+          `during the roll of ${seconds(rolledMs)} s (${messages} messages in all): ${told(talking.deliveries)}`,
+        );
+        for (const circumstance of ['both there', 'sender away', 'receiver away'] as const) {
+          const some = talking.deliveries.filter((one) => one.circumstance === circumstance);
+          tell(`  ${circumstance}: ${told(some)}`);
+        }
+        const { moves } = talking;
+        tell(`  ${used}`);
+        tell(`  ${moves.length} moves: away ${shares(moves.map((move) => move.awayMs))}`);
+        tell(`  then catching up ${shares(moves.map((move) => move.catchUpMs))}`);
+        const reconnects = talking.devices.map(({ lost }) => lost);
+        expect(reconnects).toEqual(reconnects.map(() => 1));
+        await verify();
+      },
+      PATIENCE_MS,
+    );
+  };
+  underLoad();
+
+  describe('with relays', () => {
+    const relaying = (): Promise<unknown> => eventually('a relay', () => areRelayed(gateways), RELAY_MS_MAX);
+
+    beforeAll(async () => {
+      relays = [await cluster.node('relay', RELAYING), await cluster.node('relay', RELAYING)];
+      await talkUntilRelayed(gateways);
+    }, PATIENCE_MS);
+    // Gateways of the long form are new, and relays may have been killed: then it takes a moment.
+    afterEach(async () => {
+      await relaying();
+    });
+
+    clusterDelivery('by a relay', () => gateways);
+
+    underLoad();
+    inLongForm(
+      'loses and doubles nothing while relays are killed and stopped, and redis is flushed and killed',
+      async () => {
+        const talking = await gather();
+        talking.talk(RATE);
+        for (let round = 0; round < ROUNDS; round++) {
+          const [first, ...others] = relays as [ServerProcess, ...ServerProcess[]];
+          await sleep(1_000);
+          first.signal('SIGSTOP');
+          await sleep(RELAY_STOPPED_MS);
+          first.signal('SIGCONT');
+          await sleep(1_000);
+          await cluster.kill(first);
+          relays = [...others, await cluster.node('relay', RELAYING)];
+          await cluster.redis.command('FLUSHALL');
+          await sleep(1_000);
+          await cluster.redis.kill();
+          await sleep(3_000);
+          await cluster.redis.run();
+        }
+        await talking.settle();
+        tell(`${await talking.check()} messages over ${ROUNDS} kills of a relay and of redis`);
+        await relaying();
+        await verify();
+      },
+      PATIENCE_MS,
+    );
+  });
 });

@@ -108,7 +108,7 @@ describeWithRedis('the services of docker-compose.yml', () => {
   });
 
   it('are healthy, by the very command that Docker would ask them with', async () => {
-    expect([...nodes.keys()]).toEqual(['gateway-1', 'gateway-2', 'projector', 'worker']);
+    expect([...nodes.keys()]).toEqual(['gateway-1', 'gateway-2', 'projector', 'worker', 'relay']);
     await Promise.all(
       [...nodes].map(([name, node]) =>
         eventually(

@@ -99,6 +99,30 @@ async function takeOverTwice({ world, acknowledged }: Stage, lease: LeaseName): 
   if (now?.token !== since?.token) throw new Error(`${lease} changed hands when its first holder woke up`);
 }
 
+/** The shard's relay: of all who have the role, the one that holds the lease. */
+async function relayOf(world: World): Promise<Node> {
+  return until('relay', async () => {
+    const sql = `SELECT owner, token::text FROM read.leases WHERE name = 'relay@0' AND expires_at > now()`;
+    const [now] = await world.query<Standing>(sql);
+    return now && world.relays.find((node) => isOwner(node, now));
+  });
+}
+
+/** All gateways that run have their events from a relay, and not from the log. */
+async function relayed({ world, acknowledged }: Stage): Promise<void> {
+  await until('gateway that follows the log', async () => {
+    // Below the rate nothing is relayed: people must be talking.
+    await acknowledged(1);
+    const sources = await Promise.all(
+      world.gateways.map(async ({ door }) => {
+        const metrics = await fetch(`http://127.0.0.1:${door?.port ?? 0}/metrics`).then((it) => it.text());
+        return metrics.includes('parley_feed_shards{source="relay"} 1');
+      }),
+    );
+    return sources.every((isRelay) => isRelay) ? true : undefined;
+  });
+}
+
 /**
  * Three gateways behind one balancer that knows nobody, three projectors of which two stand by, and Redis: what
  * several machines would be. What they wrote is compared with the log afterwards, by `npm run verify`.
@@ -138,6 +162,43 @@ export const FLEET_SCENARIOS: readonly Scenario[] = [
         await pause(0, 3_000);
         line.heal();
         line.cut();
+      }
+    },
+  },
+  {
+    name: 'fleet-relays',
+    what: 'the relay is killed, stopped past its lease and cut off; Redis is flushed and killed: gateways go on from the log',
+    topology: 'fleet',
+    relays: 2,
+    play: async (stage) => {
+      const { world, random, form, pause, acknowledged } = stage;
+      const { redis } = world;
+      if (redis === undefined) throw new Error('a fleet has a Redis');
+      for (let n = form === 'short' ? 1 : 3; n > 0; n--) {
+        await relayed(stage);
+        const killed = await relayOf(world);
+        await killed.program.kill();
+        await acknowledged(40);
+        await killed.program.start();
+        await relayed(stage);
+        const stopped = await relayOf(world);
+        // Long enough for the other one to take over: then two speak when it wakes up.
+        await stopped.program.paused(13_000, () => acknowledged(20));
+        await relayed(stage);
+        await redis.command('FLUSHALL');
+        await acknowledged(20);
+        await redis.kill();
+        await acknowledged(60);
+        await redis.run();
+        await relayed(stage);
+        const line = pick(world.linesTo('redis'), random);
+        Object.assign(line.blackHole, { toServer: random() < 0.5, toClient: true });
+        await pause(2_000, 6_000);
+        line.heal();
+        line.cut();
+        await relayed(stage);
+        (await relayOf(world)).toEventStore?.cut();
+        await acknowledged(20);
       }
     },
   },

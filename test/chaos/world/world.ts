@@ -26,6 +26,8 @@ export interface WorldOptions {
   readonly random: () => number;
   /** Of a cluster; default 2, of which one stands by. */
   readonly projectors?: number;
+  /** Of a fleet; default 0. */
+  readonly relays?: number;
   /** Settings beside the usual ones, for the nodes. */
   readonly environment?: Environment;
   /** Words before `node`, for the nodes. */
@@ -40,7 +42,7 @@ export interface Node {
   /** Between the node and its stores; embedded ones have no line. */
   readonly toEventStore: FaultProxy | undefined;
   readonly toPostgres: FaultProxy | undefined;
-  /** Of a gateway in a fleet. */
+  /** Of a gateway or a relay in a fleet. */
   readonly toRedis: FaultProxy | undefined;
 }
 
@@ -52,6 +54,7 @@ const STORE_UP = 'event store ';
 export class World {
   readonly gateways: Node[] = [];
   readonly projectors: Node[] = [];
+  readonly relays: Node[] = [];
   eventStore: Program | undefined;
   postgres: PostgresServer | undefined;
   redis: RedisServer | undefined;
@@ -78,7 +81,7 @@ export class World {
   }
 
   get nodes(): readonly Node[] {
-    return [...this.gateways, ...this.projectors];
+    return [...this.gateways, ...this.projectors, ...this.relays];
   }
 
   get doors(): readonly FaultProxy[] {
@@ -195,18 +198,22 @@ export class World {
     const secret = randomBytes(32).toString('hex');
     for (const [name, roles] of this.namesAndRoles(isFleet)) {
       const isGateway = roles === 'gateway';
+      const isRelay = roles === 'relay';
       const toEventStore = await this.proxy(port);
       const toPostgres = await this.proxy(this.postgres.port);
-      const toRedis = isGateway && this.redis !== undefined ? await this.proxy(this.redis.port) : undefined;
+      const isAmong = (isGateway || isRelay) && this.redis !== undefined;
+      const toRedis = isAmong ? await this.proxy(this.redis?.port ?? 0) : undefined;
       const environment = {
         ROLES: roles,
         JWT_SECRET: secret,
         EVENTSTORE_URL: `esdb://127.0.0.1:${toEventStore.port}?tls=false`,
         DATABASE_URL: this.postgres.urlAt(toPostgres.port),
+        ...(isRelay ? { RELAY_ABOVE_EVENTS_PER_SECOND: '1' } : {}),
         ...(toRedis === undefined ? {} : { REDIS_URL: `redis://127.0.0.1:${toRedis.port}` }),
       };
       const lines = { hasDoor: isGateway, toEventStore, toPostgres, toRedis };
-      (isGateway ? this.gateways : this.projectors).push(await this.node(name, environment, lines));
+      const kind = isGateway ? this.gateways : isRelay ? this.relays : this.projectors;
+      kind.push(await this.node(name, environment, lines));
     }
     await this.startAll();
     if (!isFleet) return;
@@ -221,6 +228,7 @@ export class World {
     return [
       ...named('gateway', isFleet ? 3 : 2).map((name) => [name, 'gateway'] as const),
       ...projectors.map((name) => [name, isFleet ? 'projector,worker' : 'projector'] as const),
+      ...named('relay', this.options.relays ?? 0).map((name) => [name, 'relay'] as const),
     ];
   }
 
