@@ -164,16 +164,16 @@ export function clusterDelivery(from: string, nodes: () => readonly ServerProces
     it('of exactly what they miss, when they come while others talk', async () => {
       const [ann, bob] = people as [TestUser, TestUser];
       const hers = await on(0, ann);
-      let isTalking = true;
+      const talk = { goesOn: true };
       const talking = (async () => {
-        for (let n = 0; isTalking; n++) await say(hers, `word ${n}`);
+        for (let n = 0; talk.goesOn; n++) await say(hers, `word ${n}`);
       })();
       const came: { readonly device: RawDevice; readonly pages: readonly Frame[] }[] = [];
       for (let n = 0; n < 6; n++) {
         const device = await on(1 + n, bob);
         came.push({ device, pages: (await device.sync({ cursors: { [room]: 0 }, window: 1_000 })).pages });
       }
-      isTalking = false;
+      talk.goesOn = false;
       await talking;
       const last = Number((await say(hers, 'the end')).data['seq']);
       for (const { device, pages } of came) {

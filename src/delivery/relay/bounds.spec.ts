@@ -80,12 +80,16 @@ describe("a node's chain", () => {
   let chain: NodeChain;
   let answers: (() => void)[];
   let taken: Position;
+  let counted: string[];
 
   beforeEach(() => {
-    [sent, answers, trail, taken] = [[], [], new MovedTrail(), at(1)];
+    [sent, answers, trail, taken, counted] = [[], [], new MovedTrail(), at(1), []];
     const side = {
       ...{ shard: 0, term: 1, trail },
       places: () => ({ taken, done: taken }),
+      count: (outcome: string) => {
+        counted.push(outcome);
+      },
       send: (_node: string, payload: Buffer) => {
         sent.push(readBatch(payload));
         return new Promise<void>((resolve) => answers.push(resolve));
@@ -120,6 +124,7 @@ describe("a node's chain", () => {
       [1, 1],
       [3, 1],
     ]);
+    expect(counted).toEqual(['sent', 'omitted', 'sent']);
   });
 
   it('has BATCHES_UNDER_WAY_MAX batches under way, and leaves out more', async () => {

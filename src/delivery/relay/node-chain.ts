@@ -20,6 +20,8 @@ export interface RelaySide {
   /** Every event since the relay began, in the order of the log. */
   readonly trail: MovedTrail;
   send(node: string, payload: Buffer): Promise<void>;
+  /** A batch was sent, or left out. */
+  count(outcome: 'sent' | 'omitted', bytes: number): void;
 }
 
 /** The ids of the events that the relay has seen, until all nodes have been told of them. */
@@ -115,6 +117,7 @@ export class NodeChain {
     const payload = writeBatch(link, events);
     this.goOn(taken);
     this.sentDone = done;
+    this.side.count('sent', payload.length);
     this.underWay++;
     this.side
       .send(this.node, payload)
@@ -127,6 +130,7 @@ export class NodeChain {
 
   private leaveOut(): void {
     this.n++;
+    this.side.count('omitted', 0);
     this.goOn(this.side.places().taken);
     // The next one tells of the hole: soon, also when nothing more happens.
     this.sentAt = -Infinity;

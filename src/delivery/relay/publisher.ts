@@ -67,7 +67,7 @@ export class RelayPublisher implements Outlet, FeedObserver {
   private readonly isAnywhere = (userId: UserId): boolean => this.users.has(userId);
 
   constructor(private readonly options: PublisherOptions) {
-    const { bus, shard, term, now = () => performance.now() } = options;
+    const { bus, shard, term, metrics, now = () => performance.now() } = options;
     this.now = now;
     this.side = {
       ...{ shard, term, trail: new MovedTrail() },
@@ -76,6 +76,10 @@ export class RelayPublisher implements Outlet, FeedObserver {
         done: this.feed?.handled ?? POSITION_START,
       }),
       send: (node, payload) => bus.send(node, payload),
+      count: (outcome, bytes) => {
+        metrics.relayBatches.inc({ outcome });
+        metrics.relayBytes.inc(bytes);
+      },
     };
   }
 
@@ -137,7 +141,7 @@ export class RelayPublisher implements Outlet, FeedObserver {
     if (now - this.announcedAt >= BEAT_MS) this.announce(now);
     for (const { name } of this.users.expire(now)) this.chains.delete(name);
     for (const chain of this.chains.values()) {
-      if (chain.isBehind || now - chain.sentAt >= BEAT_MS) this.flush(chain);
+      if (chain.isBehind || now - chain.sentAt >= BEAT_MS) chain.flush();
     }
     this.options.metrics.relayNodes.set(this.chains.size);
   }
@@ -195,7 +199,7 @@ export class RelayPublisher implements Outlet, FeedObserver {
       chain = new NodeChain(this.side, name, ++this.chainsBegun, version);
       this.chains.set(name, chain);
     } else chain.becomes(version);
-    this.flush(chain);
+    chain.flush();
   }
 
   /** Who of an event's receivers is where. */
@@ -235,15 +239,8 @@ export class RelayPublisher implements Outlet, FeedObserver {
     this.isFlushing = true;
     setImmediate(() => {
       this.isFlushing = false;
-      for (const chain of this.chains.values()) if (!chain.isEmpty) this.flush(chain);
+      for (const chain of this.chains.values()) if (!chain.isEmpty) chain.flush();
     });
-  }
-
-  private flush(chain: NodeChain): void {
-    const bytes = chain.flush();
-    const { relayBatches, relayBytes } = this.options.metrics;
-    relayBatches.inc({ outcome: bytes > 0 ? 'sent' : 'omitted' });
-    relayBytes.inc(bytes);
   }
 }
 
