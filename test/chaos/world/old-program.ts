@@ -30,7 +30,6 @@ const NOTHING: Tail = { hash: CHAIN_START, seq: -1 };
  */
 export class OldProgram {
   private readonly client: EventStoreDBClient;
-  private messages = 0;
 
   constructor(connectionString: string) {
     this.client = EventStoreDBClient.connectionString(connectionString);
@@ -45,7 +44,7 @@ export class OldProgram {
     ];
     for (let n = 1; n <= messages; n++) {
       const by = members[n % members.length] ?? owner;
-      const target = past.push({ type: 'MessageSent', data: this.message(id, by) }) - 1;
+      const target = past.push({ type: 'MessageSent', data: message(id, by, n) }) - 1;
       if (n % 5 === 0) {
         const content = { type: 'text', body: taggedBody(id, by, 100_000 + n) };
         past.push({ type: 'MessageEdited', data: { by, target, content, version: 2 } });
@@ -78,13 +77,6 @@ export class OldProgram {
     await this.client.dispose();
   }
 
-  private message(id: string, by: string): Fields {
-    const content = { type: 'text', body: taggedBody(id, by, 200_000 + this.messages) };
-    const contentHash = createHash('sha256').update(canonicalJson(content)).digest('hex');
-    const ids = { messageId: randomUUID(), clientMessageId: uuidv7() };
-    return { by, ...ids, ordinal: ++this.messages, content, contentHash };
-  }
-
   private async tail(conversationId: string): Promise<Tail> {
     const options = { direction: BACKWARDS, fromRevision: 'end', maxCount: 1 } as const;
     for await (const { event } of this.client.readStream(streamOf(conversationId), options)) {
@@ -110,6 +102,13 @@ export class OldProgram {
 }
 
 const streamOf = (conversationId: string): string => `conversation-${conversationId}`;
+
+function message(id: string, by: string, ordinal: number): Fields {
+  const content = { type: 'text', body: taggedBody(id, by, 200_000 + ordinal) };
+  const contentHash = createHash('sha256').update(canonicalJson(content)).digest('hex');
+  const ids = { messageId: randomUUID(), clientMessageId: uuidv7() };
+  return { by, ...ids, ordinal, content, contentHash };
+}
 
 /** As they were before they could be packed: every cursor in full, and for all. */
 const receipts = (type: 'MessageDelivered' | 'MessageRead', cursors: readonly Fields[]): Entry => ({
