@@ -22,6 +22,7 @@ import { CALM, NodeLog, type LogWeather } from './node-log';
 import { Random } from './random';
 import { RawSender } from './raw-sender';
 import { ReadSide } from './read-side';
+import { disturbReadSide } from './read-side-faults';
 import type { Scenario, Step } from './scenario';
 import type { Trace } from './trace';
 import type { VirtualTime } from './virtual-time';
@@ -38,8 +39,6 @@ const SILENT = Array.from({ length: 1_000 }, (_, n) => asUserId(uuidv5(`silent $
 
 /** From about here on a group is very large; that it may have just fallen below does no harm. */
 const VERY_LARGE_MIN = 990;
-/** What its pauses grow to. */
-const PROJECTOR_BACK_MS = 5_000;
 
 interface Wire {
   readonly link: Link;
@@ -286,30 +285,11 @@ export class World {
         this.disturbNode(step);
         return;
       case 'projector':
-        this.disturbReadSide(step);
+        disturbReadSide(step, this.readSide, { time: this.time, random: this.random, devices: this.devices });
         return;
       default:
         assertNever(step);
     }
-  }
-
-  private disturbReadSide({ mode, forMs }: Extract<Step, { kind: 'projector' }>): void {
-    const { readSide } = this;
-    if (mode === 'crashed') readSide.crash();
-    else readSide.mode = mode;
-    const run = (): void => {
-      readSide.mode = 'running';
-      readSide.wake();
-    };
-    this.time.after(forMs, () => {
-      if (mode !== 'crashed') {
-        run();
-        return;
-      }
-      // Who asks it finds it sooner than the projector does, which tries again ever less often.
-      readSide.mode = 'stopped';
-      this.time.after(PROJECTOR_BACK_MS, run);
-    });
   }
 
   private device(n: number): Device {
