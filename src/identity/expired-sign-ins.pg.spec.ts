@@ -122,6 +122,24 @@ describe('expired sign-ins', () => {
     await lease?.release();
   });
 
+  it.each([
+    ['the tokens of one that has ended', 1, [1, 1]],
+    ['one that has ended, when its tokens are gone already', 2, [0, 1]],
+  ] as const)('keep %s when another worker takes the lease before that', async (_what, passes, left) => {
+    const { id } = await identity.newUser();
+    const { signInId } = await identity.signIns.open(id);
+    await identity.signIns.end(id, signInId, 'logout');
+    identity.clock.at += ENDED_KEPT_MS + 1;
+    await store.database.query('UPDATE app.refresh_tokens SET expires_at = $1', [
+      new Date(identity.clock.at + REFRESH_TTL_MS),
+    ]);
+    let asked = 0;
+    const fence = (): Promise<void> =>
+      asked++ < passes ? Promise.resolve() : Promise.reject(new LeaseLost('taken over'));
+    await expect(sweeper.sweep(fence)).rejects.toThrow(LeaseLost);
+    expect([await count('refresh_tokens'), await count('sign_ins')]).toEqual(left);
+  });
+
   it('stay when the sweeper has been stopped in the middle of its work', async () => {
     const { id } = await identity.newUser();
     const { signInId } = await identity.signIns.open(id);
