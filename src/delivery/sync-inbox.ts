@@ -24,6 +24,8 @@ interface HeadsFound {
   /** undefined: the store is down. */
   readonly heads: readonly InboxHead[] | undefined;
   readonly isBehind: boolean;
+  /** See InboxHeads. */
+  readonly leavesOut?: true | undefined;
 }
 
 /** What `sync` asks of the read models. */
@@ -54,22 +56,31 @@ export class SyncInbox {
    * What is there once the read models have passed `position`; with `isBehind`, what is there after all of `timeoutMs`.
    * That they have passed it is told without a look at them, and no longer true of a store that crashed meanwhile and
    * came back without its last commits: what is found says itself how far it is.
+   *
+   * @param cursors see InboxReads.heads
    */
-  async headsFrom(userId: UserId, position: Position, timeoutMs: number): Promise<HeadsFound> {
+  async headsFrom(
+    userId: UserId,
+    position: Position,
+    timeoutMs: number,
+    cursors?: ReadonlyMap<ConversationId, Seq>,
+  ): Promise<HeadsFound> {
     const until = performance.now() + timeoutMs;
     for (;;) {
       const passed = await this.hasPassed(position, Math.max(0, until - performance.now()));
-      const heads = await this.heads(userId);
+      const heads = await this.heads(userId, passed ? cursors : undefined);
       if (!passed || heads === undefined) return { heads: heads?.items, isBehind: true };
       const isBehind = !hasPassed(heads.asOf, position);
-      if (!isBehind || performance.now() >= until) return { heads: heads.items, isBehind };
+      if (!isBehind || performance.now() >= until) {
+        return { heads: heads.items, isBehind, leavesOut: heads.leavesOut };
+      }
       this.progress.disbelieve(heads.asOf);
     }
   }
 
   /** undefined: the store is down. */
-  async heads(userId: UserId): Promise<InboxHeads | undefined> {
-    return this.ask(() => this.inbox.heads(userId));
+  async heads(userId: UserId, cursors?: ReadonlyMap<ConversationId, Seq>): Promise<InboxHeads | undefined> {
+    return this.ask(() => this.inbox.heads(userId, cursors));
   }
 
   /** As the read models are now; empty while the store is down, and the device keeps what it has. */

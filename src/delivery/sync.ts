@@ -163,10 +163,12 @@ export class SyncService {
     const askedAt = performance.now();
     // Read models cannot get further in a shard that is away, and the others are not to wait for it.
     const goal = without(position, this.log.away);
-    const found = await this.inbox.headsFrom(connection.userId, goal, SYNC_PROGRESS_WAIT_MS);
+    const { userId } = connection;
+    const had = withoutOwed(request);
+    const found = await this.inbox.headsFrom(userId, goal, SYNC_PROGRESS_WAIT_MS, had);
     this.metrics.syncWaitMs.observe(performance.now() - askedAt);
-    const { heads, isBehind } = found;
-    if (heads !== undefined && !isBehind) return this.fillFromInbox(pages, request, heads);
+    const { heads, isBehind, leavesOut } = found;
+    if (heads !== undefined && !isBehind) return this.fillFromInbox(pages, request, heads, leavesOut);
     return this.fillFromLog(pages, request, heads ?? []);
   }
 
@@ -174,11 +176,12 @@ export class SyncService {
     pages: SyncPages,
     request: Request,
     heads: readonly InboxHead[],
+    leavesOut: true | undefined,
   ): Promise<Answered> {
     const { connection, cursors, recent, window, owed, unsummarised } = request;
     const { userId } = connection;
     const behind = await this.shardsBehind(request.position);
-    const gaps = planSync(heads, cursors, recent, owed);
+    const gaps = planSync(heads, leavesOut === true ? among(heads, cursors) : cursors, recent, owed);
     for (let begin = 0; begin < gaps.length; begin += SYNC_SUMMARIES_MAX) {
       const some = gaps.slice(begin, begin + SYNC_SUMMARIES_MAX);
       const members = some.filter(({ removed }) => !removed).map(({ conversationId }) => conversationId);
@@ -285,6 +288,19 @@ export class SyncService {
 function leavingOut({ leftOut }: Request): (id: ConversationId) => boolean {
   const all = new Set([...leftOut.values()].flatMap((ids) => [...ids]));
   return (id) => all.has(id);
+}
+
+/** What the device has, but for what it is to be told although it may not have moved. */
+const withoutOwed = ({ cursors, owed }: Request): Cursors =>
+  owed.size === 0 ? cursors : new Map([...cursors].filter(([id]) => !owed.has(id)));
+
+function among(heads: readonly InboxHead[], cursors: Cursors): Cursors {
+  const found = new Map<ConversationId, Seq>();
+  for (const { conversationId } of heads) {
+    const cursor = cursors.get(conversationId);
+    if (cursor !== undefined) found.set(conversationId, cursor);
+  }
+  return found;
 }
 
 const cursorsOf = ({ cursors }: ClientFrameData<'sync'>): Cursors =>

@@ -117,6 +117,8 @@ export interface InboxHeads {
   readonly items: readonly InboxHead[];
   /** In the same look at the store: everything up to here is in `items`. */
   readonly asOf: Position;
+  /** Left out are conversations of which the one who asked has everything; no others. */
+  readonly leavesOut?: true;
 }
 
 export abstract class InboxReads {
@@ -131,8 +133,13 @@ export abstract class InboxReads {
     userId: UserId,
     ids: readonly ConversationId[],
   ): Promise<readonly ConversationView[]>;
-  /** All conversations the user is or was a member of. */
-  abstract heads(userId: UserId): Promise<InboxHeads>;
+  /**
+   * All conversations the user is or was a member of.
+   *
+   * @param cursors what the one who asks has: conversations whose head that is, and that the user has never left, may be
+   *   left out, so that what did not move costs hardly anything
+   */
+  abstract heads(userId: UserId, cursors?: ReadonlyMap<ConversationId, Seq>): Promise<InboxHeads>;
   abstract head(userId: UserId, id: ConversationId): Promise<InboxHead | undefined>;
   /** Members in the order of joining. */
   abstract members(

@@ -208,6 +208,42 @@ describe('PostgresInboxReads', () => {
     expect((await inbox.head(ann, conversation.id))?.spans).toEqual([{ from: 0, to: undefined }]);
   });
 
+  it('leaves out what has not moved since the cursors of the one who asks, and nothing else', async () => {
+    const [still, moved, left, back, unseen] = [1, 2, 3, 4, 5].map(
+      () => new WrittenConversation([ann, bob]),
+    ) as [
+      WrittenConversation,
+      WrittenConversation,
+      WrittenConversation,
+      WrittenConversation,
+      WrittenConversation,
+    ];
+    moved.send(ann);
+    const gone = remove(left, bob);
+    remove(back, bob);
+    const returned = join(back, bob);
+    await save(still, moved, left, back, unseen);
+    const at = (seq: number) => asSeq(seq);
+    const cursors = new Map([
+      [still.id, at(0)],
+      [moved.id, at(0)],
+      [left.id, gone],
+      [back.id, returned],
+    ]);
+    const all = await inbox.heads(bob);
+    const some = await inbox.heads(bob, cursors);
+    expect(some.leavesOut).toBe(true);
+    expect(some.items).toEqual(all.items.filter(({ conversationId }) => conversationId !== still.id));
+    // Whole spans, or who is back would look like one who has left.
+    expect(some.items.find(({ conversationId }) => conversationId === back.id)?.spans).toHaveLength(2);
+    expect((await inbox.heads(bob, new Map([[still.id, at(7)]]))).items).toEqual(all.items);
+    // A cursor of what one was never in only shows beside all that one was in.
+    expect(await inbox.heads(bob, new Map([...cursors, [new WrittenConversation([ann]).id, at(0)]]))).toEqual(
+      all,
+    );
+    expect(await inbox.heads(bob, new Map())).toEqual(all);
+  });
+
   it('says as of when the heads are, also to one who has none', async () => {
     expect(await inbox.heads(cid)).toEqual({ items: [], asOf: POSITION_START });
     const position = { commit: 12n, prepare: 12n };

@@ -17,9 +17,10 @@ import {
   asSeq,
   asUserId,
   type ConversationId,
+  type Seq,
   type UserId,
 } from '../../kernel/ids';
-import { parsePosition, POSITION_START } from '../../kernel/position';
+import { parsePosition, POSITION_START, type Position } from '../../kernel/position';
 import type { Database } from './database';
 import { decodeInboxCursor, encodeInboxCursor } from './inbox-cursor';
 import { INBOX_PROJECTION, LAST_VISIBLE_MESSAGE, UNREAD_COUNTS } from './inbox-sql';
@@ -69,6 +70,10 @@ interface HeadRow {
   readonly shared: boolean;
   readonly from_seq: string;
   readonly to_seq: string | null;
+}
+
+interface PlaceRow {
+  readonly position: string | null;
 }
 
 const HEADS_OF_USER = `SELECT m.conversation_id, c.head_seq, c.active_at, m.from_seq, m.to_seq,
@@ -138,9 +143,13 @@ export class PostgresInboxReads extends InboxReads {
     return this.toViews(userId, rows);
   }
 
-  async heads(userId: UserId): Promise<InboxHeads> {
+  async heads(userId: UserId, cursors?: ReadonlyMap<ConversationId, Seq>): Promise<InboxHeads> {
+    if (cursors !== undefined && cursors.size > 0) {
+      const moved = await this.headsMoved(userId, cursors);
+      if (moved !== undefined) return moved;
+    }
     // One statement, for one look at both: what was known before of the place may no longer be so. Its row comes first.
-    const [place, ...rows] = await this.database.query<HeadRow & { readonly position: string | null }>(
+    const [place, ...rows] = await this.database.query<HeadRow & PlaceRow>(
       `SELECT NULL::uuid AS conversation_id, NULL::bigint AS head_seq, NULL::bigint AS active_at,
               NULL::bigint AS from_seq, NULL::bigint AS to_seq, NULL::boolean AS shared,
               (SELECT position FROM read.checkpoints WHERE projection = '${INBOX_PROJECTION}') AS position
@@ -150,8 +159,35 @@ export class PostgresInboxReads extends InboxReads {
       [userId],
       'inbox.heads',
     );
-    const position = place?.position ?? undefined;
-    return { items: toHeads(rows), asOf: position === undefined ? POSITION_START : parsePosition(position) };
+    return { items: toHeads(rows), asOf: placeOf(place) };
+  }
+
+  /**
+   * Only what moved leaves the database. undefined: some cursor is of a conversation that the user was never in, which
+   * only shows beside all the others.
+   */
+  private async headsMoved(userId: UserId, cursors: ReadonlyMap<ConversationId, Seq>) {
+    const [place, ...rows] = await this.database.query<HeadRow & PlaceRow & { readonly known: string }>(
+      // A look-up for each of the user's conversations, and no join with the cursors: their number is nothing that a plan
+      // made once for all could know.
+      `WITH mine AS MATERIALIZED (
+         SELECT heads.*, ($2::jsonb ->> heads.conversation_id::text)::bigint AS cursor
+         FROM (${HEADS_OF_USER}) heads
+       )
+       SELECT NULL::uuid AS conversation_id, NULL::bigint AS head_seq, NULL::bigint AS active_at,
+              NULL::bigint AS from_seq, NULL::bigint AS to_seq, NULL::boolean AS shared,
+              (SELECT position FROM read.checkpoints WHERE projection = '${INBOX_PROJECTION}') AS position,
+              (SELECT count(DISTINCT conversation_id) FROM mine WHERE cursor IS NOT NULL) AS known
+       UNION ALL
+       SELECT conversation_id, head_seq, active_at, from_seq, to_seq, shared, NULL, NULL FROM mine
+       WHERE cursor IS DISTINCT FROM head_seq
+          OR conversation_id IN (SELECT conversation_id FROM mine WHERE to_seq IS NOT NULL)
+       ORDER BY active_at DESC NULLS FIRST, conversation_id DESC, from_seq`,
+      [userId, JSON.stringify(Object.fromEntries(cursors))],
+      'inbox.headsMoved',
+    );
+    if (Number(place?.known) !== cursors.size) return undefined;
+    return { items: toHeads(rows), asOf: placeOf(place), leavesOut: true as const };
   }
 
   async head(userId: UserId, id: ConversationId): Promise<InboxHead | undefined> {
@@ -286,6 +322,9 @@ function toView(
     activeAt: asMillis(Number(row.active_at)),
   };
 }
+
+const placeOf = (row: PlaceRow | undefined): Position =>
+  row === undefined || row.position === null ? POSITION_START : parsePosition(row.position);
 
 /** Of rows in the order of conversations and, within one, of joining. */
 function toHeads(rows: readonly HeadRow[]): readonly InboxHead[] {
