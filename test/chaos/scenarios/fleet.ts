@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pick } from '../crowd/random';
 import type { Scenario, Stage } from '../scenario';
+import type { Program } from '../world/program';
 import type { Node, World } from '../world/world';
 
 /** Another one has taken over, and works, within these times: of a holder that was killed, of one that stands still. */
@@ -207,16 +208,27 @@ export const FLEET_SCENARIOS: readonly Scenario[] = [
     what: 'every gateway in turn is killed, stopped past the patience of its devices, and drained; devices move',
     topology: 'fleet',
     play: async ({ world, form, acknowledged }) => {
-      for (let n = form === 'short' ? 1 : 3; n > 0; n--) {
-        for (const { program } of world.gateways) {
+      const programs = world.gateways.map(({ program }) => program);
+      const misfortunes: readonly ((program: Program) => Promise<void>)[] = [
+        async (program) => {
           await program.kill();
           await acknowledged(20);
           await program.start();
-          await program.paused(form === 'short' ? 3_000 : 15_000, () => acknowledged(20));
+        },
+        (program) => program.paused(form === 'short' ? 3_000 : 15_000, () => acknowledged(20)),
+        async (program) => {
           await program.stop();
           await acknowledged(20);
           await program.start();
-        }
+        },
+      ];
+      if (form === 'short') {
+        for (const [n, befall] of misfortunes.entries())
+          await befall(programs[n % programs.length] as Program);
+        return;
+      }
+      for (let round = 0; round < 3; round++) {
+        for (const program of programs) for (const befall of misfortunes) await befall(program);
       }
     },
   },
