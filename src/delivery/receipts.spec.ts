@@ -8,7 +8,6 @@ import {
   RECEIPT_ATTEMPTS_MAX,
   ReceiptAggregator,
   SMALL_WINDOW_MS,
-  WINDOW_SPREAD,
 } from './receipts';
 
 const ONE = conversationOf(1);
@@ -81,26 +80,6 @@ describe('ReceiptAggregator', () => {
     await elapse(windowMs * 0.8);
     expect(await written()).toHaveLength(1);
     expect(receipts.size).toBe(0);
-  });
-
-  it('ends windows of several nodes at different times, around the same mean', async () => {
-    const random = jest.spyOn(Math, 'random');
-    const timer = jest.spyOn(globalThis, 'setTimeout');
-    await author.start([0, 1]);
-    const lengths: unknown[] = [];
-    for (const drawn of [0, 0.5, 1]) {
-      await author.say(0);
-      const seq = (await world.recorded(ONE)).length - 1;
-      random.mockReturnValueOnce(drawn);
-      timer.mockClear();
-      await receipts.delivered(userOf(1), PHONE, { [ONE]: seq });
-      lengths.push(timer.mock.calls[0]?.[1]);
-      await receipts.flush();
-    }
-    random.mockRestore();
-    timer.mockRestore();
-    const [short, long] = [1 - WINDOW_SPREAD, 1 + WINDOW_SPREAD];
-    expect(lengths).toEqual([SMALL_WINDOW_MS * short, SMALL_WINDOW_MS, SMALL_WINDOW_MS * long]);
   });
 
   it('takes the cursors of a frame all or none', async () => {

@@ -34,11 +34,6 @@ export const RECEIPT_ATTEMPTS_MAX = 6;
 export const SMALL_WINDOW_MS = 100;
 export const LARGE_WINDOW_MS = 1_000;
 /**
- * Each window is longer or shorter by up to this share. The devices of a conversation sit on several nodes and are told of
- * a message in the same moment; windows that ended together would make their nodes append together, of which one can.
- */
-export const WINDOW_SPREAD = 0.3;
-/**
  * In larger groups what was delivered waits at the window's end until none has come for this long, so that the
  * devices of a thousand members become one event. What was read does not wait: it clears the reader's other devices.
  */
@@ -221,7 +216,7 @@ export class ReceiptAggregator {
     const windowMs = pending.isLarge ? LARGE_WINDOW_MS : SMALL_WINDOW_MS;
     pending.timer = setTimeout(() => {
       this.endWindow(id, pending);
-    }, windowMs * spread());
+    }, windowMs);
   }
 
   private endWindow(id: ConversationId, pending: Pending): void {
@@ -302,8 +297,6 @@ export class ReceiptAggregator {
     }
   }
 }
-
-const spread = (): number => 1 + WINDOW_SPREAD * (2 * Math.random() - 1);
 
 /**
  * True when a cursor that already stands at `known` gains nothing from `upTo`: it is behind, or only receipts
