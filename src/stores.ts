@@ -96,8 +96,8 @@ async function open(
     const lock = await acquireInstanceLock(config.dataDir);
     closers.push(() => lock.release());
   }
-  let progress: PostgresProjectionProgress | undefined;
-  let tables: Database | undefined;
+  /** What the log asks for comes after it. */
+  const later: { progress?: PostgresProjectionProgress; tables?: Database } = {};
   let fail: (error: Error) => void = () => undefined;
   const failed = new Promise<Error>((resolve) => {
     fail = resolve;
@@ -109,38 +109,28 @@ async function open(
   } = await openEventLog(config, log, closers, {
     onOthers: fail,
     readModels: async () => {
-      if (progress === undefined) throw new StoreUnavailable('the database is not open yet');
-      return progress.reached();
+      if (later.progress === undefined) throw new StoreUnavailable('the database is not open yet');
+      return later.progress.reached();
     },
     isKnown: async (numbering) => {
-      if (tables === undefined) throw new StoreUnavailable('the database is not open yet');
-      return areSources(tables, [numbering]);
+      if (later.tables === undefined) throw new StoreUnavailable('the database is not open yet');
+      return areSources(later.tables, [numbering]);
     },
   });
   const url = config.databaseUrl ?? (await embeddedPostgres(config, log, closers));
   await migrate(url);
   const database = new Database(url, { connectionsMax: REQUEST_CONNECTIONS_MAX, name: 'parley', metrics });
-  tables = database;
+  later.tables = database;
   closers.push(() => database.close());
-  const source = new ReadModelsSource(database, eventLog, log);
-  closers.push(() => {
-    source.end();
-  });
-  await source.settled();
+  const source = await bindReadModels(database, eventLog, log, closers);
   if (config.eventStoreUrls === undefined) await refuseOlderLog(database, await eventLog.head());
-  const opened = (progress = new PostgresProjectionProgress(database, {
-    group: LIVE_GROUP,
-    projections: LIVE_PROJECTIONS.map(({ name }) => name),
-  }));
-  opened.start();
-  closers.push(() => {
-    opened.stop();
-  });
+  const progress = followProgress(database, closers);
+  later.progress = progress;
   const redis = redisOf(config, log, closers);
   return {
     eventLog,
     database,
-    progress: opened,
+    progress,
     redis,
     failed,
     places: {
@@ -150,11 +140,11 @@ async function open(
         config.redisUrl === undefined ? 'none, this node is alone' : placesOf(parseRedisUrl(config.redisUrl)),
     },
     startProjector: (observer = {}) => {
-      const told = { log, metrics, progress: opened, observer };
+      const told = { log, metrics, progress, observer };
       closers.push(
         startedAfter(source.bound, () => {
           // Waits that ended by the checkpoints of another log have to be asked again.
-          void opened.current();
+          void progress.current();
           return IS_COMPILED
             ? startProjectorThread(url, projectorSource, told)
             : startProjector(url, eventLog, told);
@@ -163,6 +153,33 @@ async function open(
     },
     close,
   };
+}
+
+/** Of this log, or about to be, when it is away. */
+async function bindReadModels(
+  database: Database,
+  eventLog: EventLog,
+  log: Logger,
+  closers: Closer[],
+): Promise<ReadModelsSource> {
+  const source = new ReadModelsSource(database, eventLog, log);
+  closers.push(() => {
+    source.end();
+  });
+  await source.settled();
+  return source;
+}
+
+function followProgress(database: Database, closers: Closer[]): PostgresProjectionProgress {
+  const progress = new PostgresProjectionProgress(database, {
+    group: LIVE_GROUP,
+    projections: LIVE_PROJECTIONS.map(({ name }) => name),
+  });
+  progress.start();
+  closers.push(() => {
+    progress.stop();
+  });
+  return progress;
 }
 
 /** @returns what ends it, or keeps it from starting at all */

@@ -14,6 +14,7 @@ const QUIET: ReadonlySet<string> = new Set([
   'parley_projection_poison_total',
   'parley_feed_restarts_total',
   'parley_append_conflicts_total',
+  'parley_relay_endings_total',
 ]);
 /** Gauges that are nought on an idle node. */
 const IDLE: ReadonlySet<string> = new Set([
@@ -23,6 +24,8 @@ const IDLE: ReadonlySet<string> = new Set([
   'parley_projection_lag_events',
   'parley_projection_lag_seconds',
   'parley_password_hashes_waiting',
+  'parley_relay_active',
+  'parley_relay_events_total',
 ]);
 
 /** Whether there is anything to count depends on how busy the machine is. */
