@@ -2,6 +2,7 @@ import type { EventFrame } from '../src/protocol/events';
 import { LocalConversations } from './conversations';
 import type { Summary } from './conversations';
 import { CHANGES_KEPT_MAX, LocalConversation } from './local-conversation';
+import { messageFromEvent, type LocalMessage } from './local-message';
 
 const ROOM = 'room';
 const ME = 'me';
@@ -206,5 +207,27 @@ describe('a message that was sent before the first connection', () => {
     };
     conversations.acknowledge(message, ack);
     expect(message.senderId).toBe(ME);
+  });
+});
+
+describe('an acknowledgement', () => {
+  const ownMessage = (seq: number): LocalMessage => ({
+    ...messageFromEvent(sent(seq, ME).data as never),
+    state: 'sent',
+  });
+
+  it('puts a message in its place when it comes before the push', () => {
+    const conversation = conversationOf(sent(0), sent(1));
+    conversation.settle(ownMessage(2));
+    conversation.apply(sent(2, ME), ME);
+    expect(conversation.messages.map(({ seq }) => seq)).toEqual([0, 1, 2]);
+  });
+
+  it('that comes late does not bring back a message of which later events have gone by', () => {
+    // Started again behind its own message 7, to which somebody has reacted since.
+    const conversation = conversationOf(sent(8), sent(9));
+    conversation.settle(ownMessage(7));
+    expect(conversation.messages.map(({ seq }) => seq)).toEqual([8, 9]);
+    expect(conversation.pending.size).toBe(0);
   });
 });

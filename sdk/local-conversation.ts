@@ -152,9 +152,14 @@ export class LocalConversation {
     else this.isReadBlindly = true;
   }
 
+  /**
+   * An acknowledgement. Of a message that lies before what is kept here it may come late, after a restart: then what was
+   * made of the message since has gone by without it, and history alone has it as it now is.
+   */
   settle(message: LocalMessage): void {
     this.pending.delete(message.clientMessageId);
-    if (this.bySeq(message.seq) === undefined) this.insert(message);
+    const hasPassed = message.seq !== undefined && message.seq <= this.headSeq;
+    if (!hasPassed && this.bySeq(message.seq) === undefined) this.insert(message);
   }
 
   addOlder(message: LocalMessage): void {

@@ -26,7 +26,7 @@ const oldVersions: Scenario['play'] = async (stage) => {
       await killing;
     }
   } finally {
-    await old.close();
+    old.close();
   }
 };
 
