@@ -15,6 +15,7 @@ const QUIET: ReadonlySet<string> = new Set([
   'parley_feed_restarts_total',
   'parley_append_conflicts_total',
   'parley_relay_endings_total',
+  'parley_relay_batches_total',
 ]);
 /** Gauges that are nought on an idle node. */
 const IDLE: ReadonlySet<string> = new Set([
@@ -25,6 +26,9 @@ const IDLE: ReadonlySet<string> = new Set([
   'parley_projection_lag_seconds',
   'parley_password_hashes_waiting',
   'parley_relay_active',
+  'parley_relay_nodes',
+  'parley_relay_bytes_total',
+  'parley_relay_lag_events',
   'parley_relay_events_total',
 ]);
 
