@@ -23,7 +23,6 @@ export async function pause(ms: number, signal: AbortSignal): Promise<void> {
 }
 
 /** Ends when `signal` aborts. */
-// eslint-disable-next-line require-yield -- it is something to wait for in place of what does yield
 export async function* nothingUntil(signal: AbortSignal): AsyncGenerator<never, void, undefined> {
   if (signal.aborted) return;
   await new Promise<void>((resolve) => {

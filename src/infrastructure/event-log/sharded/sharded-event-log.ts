@@ -79,7 +79,7 @@ export class ShardedEventLog extends EventLog {
     const pages = await Promise.all(
       this.logs.map((log, shard) => {
         const place = begin[shard] ?? POSITION_START;
-        if (shards?.has(shard) === false) return { events: [], next: place, endOfLog: true };
+        if (shards?.has(shard) === false) return Promise.resolve(nothingAfter(place));
         const from = place.commit === PLACE_END.commit ? {} : { after: place };
         const { after: _whole, ...others } = options;
         return this.asking(shard, () => log.readAll({ ...others, ...from, limit: fromEach }));
@@ -204,6 +204,8 @@ const eventIn = (shard: number, event: LogEvent): LogEvent => ({
   ...event,
   position: ofShard(shard, event.position),
 });
+
+const nothingAfter = (next: Position): AllRead => ({ events: [], next, endOfLog: true });
 
 function beginOf(after: Position | undefined, shard: number, direction: 'forwards' | 'backwards'): Position {
   if (after !== undefined) return placeIn(after, shard);
