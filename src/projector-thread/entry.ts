@@ -82,10 +82,15 @@ async function run(start: ThreadStart): Promise<void> {
   });
   const opening = openSource(start, database);
   // Servers may be away for a while, and a thread that is told to stop meanwhile has nothing to finish.
-  let stop = (): void => process.exit(0);
+  let stop = (): void => {
+    process.exit(0);
+  };
   parentPort?.on('message', (message: ToThread) => {
     if (message.kind === 'stop') stop();
-    else void opening.then((open) => open.growTo(message.position));
+    else
+      void opening.then((open) => {
+        open.growTo(message.position);
+      });
   });
   const source = await opening;
   const projector = new Projector({

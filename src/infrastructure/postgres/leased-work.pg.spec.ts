@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { createTestDatabase, type TestDatabase } from '../../../test/support/postgres';
 import { LeaseLost } from './lease';
 import { LeasedWork, type Fence } from './leased-work';
@@ -30,11 +31,13 @@ describe('leased work', () => {
         return;
       }
       again();
-      if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve));
+      if (!signal.aborted) await once(signal, 'abort');
     };
     const leased = new LeasedWork({
       ...{ database: db.database, name: 'sweep', owner: 'one', work },
-      warn: (message) => warnings.push(message),
+      warn: (message) => {
+        warnings.push(message);
+      },
     });
     const whenTakenOver = whenTaken.then(() =>
       db.database.query(`UPDATE read.leases SET token = token + 1, owner = 'another' WHERE name = 'sweep'`),

@@ -77,7 +77,7 @@ export class ShardedEventLog extends EventLog {
     const fromEach = Math.max(1, Math.floor(limit / (shards?.size ?? this.logs.length)));
     const begin = this.logs.map((_, shard) => beginOf(after, shard, direction));
     const pages = await Promise.all(
-      this.logs.map((log, shard) => {
+      this.logs.map(async (log, shard) => {
         const place = begin[shard] ?? POSITION_START;
         if (shards?.has(shard) === false) return Promise.resolve(nothingAfter(place));
         const from = place.commit === PLACE_END.commit ? {} : { after: place };
