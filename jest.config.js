@@ -1,3 +1,5 @@
+const { availableParallelism } = require('node:os');
+
 // One runner, two projects: `unit` touches nothing outside the process, `stores` may open LMDB, Postgres,
 // sockets and child processes and gets the shared Postgres from its global set-up.
 const transform = { '^.+\\.(t|j|mj)s$': ['@swc/jest'] };
@@ -14,6 +16,8 @@ module.exports = {
   // A test that waits for something waits this long on a busy machine; none measures time. Jest honours the
   // option here only: inside a project it is silently ignored and five seconds hold instead.
   testTimeout: 120_000,
+  // Jest leaves one core to itself; on two, that would be one suite at a time, most of which wait for a disk or a server.
+  maxWorkers: Math.max(2, availableParallelism() - 1),
   projects: [
     {
       ...common,
